@@ -1,0 +1,72 @@
+//! What is known about a request on its way through the nine steps.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use portcullis_storage::Tenant;
+
+/// A caller, as authentication established it (`authentication.k8s.io` UserInfo).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserInfo {
+    /// The name that RBAC bindings name.
+    pub username: String,
+    /// A value that stays with the user over renames; may be empty.
+    pub uid: String,
+    /// The groups that the user is in, `system:authenticated` included.
+    pub groups: Vec<String>,
+    /// Further attributes.
+    pub extra: Vec<(String, Vec<String>)>,
+}
+
+/// What a request asks for, read from its method, path and query (the reference's `RequestInfo`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestInfo {
+    /// Whether the path is one of an API resource (and not `/healthz`, `/version`, discovery, …).
+    pub is_resource_request: bool,
+    /// The whole path, without the query.
+    pub path: String,
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`; for other paths the
+    /// HTTP method in lower case.
+    pub verb: String,
+    /// Empty for the core group.
+    pub api_group: String,
+    /// `v1`.
+    pub api_version: String,
+    /// Empty for cluster-scoped resources and for lists over all namespaces. For `namespaces/x` it is `x`.
+    pub namespace: String,
+    /// The plural, `pods`.
+    pub resource: String,
+    /// `status`, `log`; empty for the object itself. The parts after it (`proxy/a/b`) are in `path`.
+    pub subresource: String,
+    /// Empty for collections (a list with the field selector `metadata.name=x` has the name `x`, as in the reference).
+    pub name: String,
+}
+
+/// One request under way.
+#[derive(Debug)]
+pub struct RequestContext {
+    /// The logical control plane that the request is for.
+    pub tenant: Tenant,
+    /// Who asks (after impersonation).
+    pub user: UserInfo,
+    /// What for.
+    pub info: RequestInfo,
+    /// A unique id, also sent as the `Audit-Id` header.
+    pub request_id: String,
+    /// What the answer's Warning headers will say.
+    pub warnings: Mutex<Vec<String>>,
+}
+
+impl RequestContext {
+    /// Adds a text for a Warning header; the same text is sent once.
+    pub fn warn(&self, text: impl Into<String>) {
+        let text = text.into();
+        let mut warnings = self.warnings.lock();
+        if !warnings.contains(&text) {
+            warnings.push(text);
+        }
+    }
+}
+
+/// A shared request context.
+pub type Context = Arc<RequestContext>;

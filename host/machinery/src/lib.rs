@@ -1,0 +1,9 @@
+//! What a Kubernetes object is: definitions, schema, codecs, defaults, patches, selectors, tables, discovery and
+//! OpenAPI documents. No I/O, no async: everything here is a function of its arguments.
+
+#![forbid(unsafe_code)]
+
+pub mod status;
+
+pub use serde_json::Value;
+pub use status::Status;
