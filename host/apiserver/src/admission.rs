@@ -1,0 +1,108 @@
+//! The admission pipeline as the generic handlers see it: mutate, check the object, check the policies.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use portcullis_machinery::{Status, Value};
+
+use crate::context::{Context, UserInfo};
+
+/// What a request does to the object (`admission.k8s.io` Operation).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// A new object.
+    Create,
+    /// A change of an object.
+    Update,
+    /// The removal of an object.
+    Delete,
+    /// A connection through the server: exec, attach, port-forward, proxy.
+    Connect,
+}
+
+impl Operation {
+    /// The word that admission reviews carry: `CREATE`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
+        }
+    }
+}
+
+/// A group, a version, and a kind or a resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupVersionName {
+    /// Empty for the core group.
+    pub group: String,
+    /// `v1`.
+    pub version: String,
+    /// The kind (`Pod`) or the resource (`pods`).
+    pub name: String,
+}
+
+/// Everything about a write that is not the new object itself (`admission.k8s.io/v1` AdmissionRequest).
+#[derive(Clone, Debug)]
+pub struct AdmissionAttributes {
+    /// What is done.
+    pub operation: Operation,
+    /// The kind of the object sent: for a subresource its own kind (`Scale`).
+    pub kind: GroupVersionName,
+    /// The resource written to.
+    pub resource: GroupVersionName,
+    /// `status`; empty for the object itself.
+    pub subresource: String,
+    /// Empty while a name has yet to be generated.
+    pub name: String,
+    /// Empty for cluster-scoped objects.
+    pub namespace: String,
+    /// Whether nothing will be stored.
+    pub dry_run: bool,
+    /// The object as stored; none on create.
+    pub old_object: Option<Arc<Value>>,
+    /// The Namespace that the object lives in, if it does and that one exists.
+    pub namespace_object: Option<Arc<Value>>,
+    /// The CreateOptions, UpdateOptions, PatchOptions or DeleteOptions.
+    pub options: Value,
+    /// Who writes.
+    pub user: UserInfo,
+}
+
+/// Steps 4, 6 and 7 of a request. A deletion has `Value::Null` as its object.
+#[async_trait]
+pub trait Admission: Send + Sync {
+    /// Lets mutators change the object.
+    async fn mutate(&self, cx: &Context, attributes: &AdmissionAttributes, object: &mut Value) -> Result<(), Status>;
+
+    /// Checks the object by the rules of its kind: 422 with one cause for each field that is wrong.
+    async fn validate_object(
+        &self,
+        cx: &Context,
+        attributes: &AdmissionAttributes,
+        object: &Value,
+    ) -> Result<(), Status>;
+
+    /// Lets validators refuse.
+    async fn validate(&self, cx: &Context, attributes: &AdmissionAttributes, object: &Value) -> Result<(), Status>;
+}
+
+/// Admits everything as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoAdmission;
+
+#[async_trait]
+impl Admission for NoAdmission {
+    async fn mutate(&self, _: &Context, _: &AdmissionAttributes, _: &mut Value) -> Result<(), Status> {
+        Ok(())
+    }
+
+    async fn validate_object(&self, _: &Context, _: &AdmissionAttributes, _: &Value) -> Result<(), Status> {
+        Ok(())
+    }
+
+    async fn validate(&self, _: &Context, _: &AdmissionAttributes, _: &Value) -> Result<(), Status> {
+        Ok(())
+    }
+}
