@@ -3,6 +3,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod codec;
+pub mod defaults;
+pub mod definition;
+pub mod discovery;
+pub mod object;
+pub mod openapi;
+pub mod schema;
 pub mod status;
 
 pub use serde_json::Value;
