@@ -3,5 +3,21 @@
 #![forbid(unsafe_code)]
 
 pub mod admission;
+pub mod authn;
+pub mod authz;
+pub mod bootstrap;
 pub mod context;
+pub mod flow;
+pub mod health;
+pub mod pki;
 pub mod request_info;
+pub mod reviews;
+pub mod serve;
+pub mod server;
+pub mod server_config;
+pub mod tokens;
+
+pub use axum::body::Body;
+pub use context::{Context, RequestContext, RequestInfo, UserInfo};
+pub use server::ApiServer;
+pub use server_config::ServerConfig;

@@ -1,0 +1,1 @@
+//! What a cluster holds before anyone wrote to it: the bootstrap RBAC policy.

@@ -1,0 +1,1 @@
+//! Flow control: a bound on requests in flight.

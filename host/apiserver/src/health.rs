@@ -1,0 +1,1 @@
+//! `/healthz`, `/livez`, `/readyz`, `/version`, `/metrics`.
