@@ -1,0 +1,1 @@
+//! A small HTTPS server for `/healthz`, `/readyz` and `/metrics` of a component.
