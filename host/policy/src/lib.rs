@@ -1,1 +1,43 @@
-//! Placeholder until the first commit.
+//! The Wasm policy runtime: every decision of the control plane is a component that this crate loads, limits and calls.
+//!
+//! - [`Runtime`] owns the engine, the module store and the cache of compiled code, and [loads](Runtime::load) a plugin:
+//!   what it checks there is what can be known before the first request (see [`LoadError`]).
+//! - [`Policy`] is one loaded version of a plugin. Its calls are synchronous and take about a microsecond, so that the
+//!   caller makes them where it stands; nothing a guest does can take more than its [`Limits`] (see [`CallError`]).
+//! - [`Slot`] is the place where a plugin serves: a new version is swapped in whole, calls in flight finish on the old.
+//! - [`Document`] is what a stage decides on. A component declares the paths it reads, and a call packs exactly those.
+//! - [`PolicyHost`] is what a component may ask of the server, under its own identity and only with a grant.
+//!
+//! A guest decides and the host acts: no function here hands a guest a credential, a file or a socket.
+
+mod bindings;
+mod digest;
+mod document;
+mod error;
+mod host;
+mod inspect;
+mod keys;
+mod policy;
+mod runtime;
+mod slot;
+mod spec;
+mod stage;
+mod stats;
+
+pub use bindings::{
+    AuditAnnotation, AuthorizerDecision, AuthenticatorOutcome, Cause, Denial, FieldError, FieldErrorType, Findings,
+    InputForm, LogLevel, Mutation, NodeBatch, PatchOperation, PatchOperationKind, Placement, ReadError, UserInfo,
+    Verdict, VerifyError,
+};
+pub use digest::{Digest, DigestError};
+pub use document::{AdmissionDocument, Document, JsonDocument, Node};
+pub use error::{CallError, LoadError};
+pub use host::{DetachedHost, PolicyHost, Scheduling};
+pub use inspect::ModuleInfo;
+pub use keys::{KeyError, KeySets, PublicKey};
+pub use policy::{Declaration, Policy};
+pub use runtime::{Runtime, RuntimeConfig, RuntimeError};
+pub use slot::Slot;
+pub use spec::{Grants, Limits, ModuleSource, PluginSpec};
+pub use stage::{Grant, Stage, UnknownStage};
+pub use stats::PolicyStats;
