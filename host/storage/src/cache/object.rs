@@ -1,0 +1,167 @@
+//! An object as the cache keeps it.
+
+use std::ops::Range;
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use super::splice::{Spliced, with_revision};
+use crate::KeyValue;
+
+/// A version of an object, immutable and shared.
+#[derive(Debug)]
+pub struct CachedObject {
+    /// The key in the store, without the tenant's prefix.
+    pub key: Arc<str>,
+    /// `metadata.name`.
+    pub name: Box<str>,
+    /// `metadata.namespace`; empty if the object has none.
+    pub namespace: Box<str>,
+    /// The revision that made the object.
+    pub create_revision: u64,
+    /// The revision of this version: its resourceVersion. For the object of a deletion it is the deletion's.
+    pub revision: u64,
+    /// The object as compact JSON with its resourceVersion: what every reader gets.
+    pub wire: Bytes,
+    /// `{` and `wire[item_offset..]` is the object as an item of a list, without kind and apiVersion.
+    pub item_offset: usize,
+    /// The object's labels, sorted by key.
+    pub labels: Vec<(Box<str>, Box<str>)>,
+    /// The values of the resource's selectable fields (`spec.nodeName`), as the codec found them. `metadata.name` and
+    /// `metadata.namespace` need not be among them.
+    pub fields: Vec<(Arc<str>, Box<str>)>,
+    version: Range<usize>,
+    keep_value: bool,
+    value: Mutex<Parsed>,
+}
+
+/// The parsed form, if it has been asked for. A value takes about ten times the memory of the bytes, so it is kept
+/// only while somebody uses it, unless the codec asked for more.
+#[derive(Debug, Default)]
+enum Parsed {
+    #[default]
+    No,
+    Kept(Arc<Value>),
+    InUse(Weak<Value>),
+}
+
+impl CachedObject {
+    /// An object of its entry and its wire bytes ([`super::splice_resource_version`]).
+    #[must_use]
+    pub fn new(kv: &KeyValue, spliced: Spliced, name: &str, namespace: &str) -> Self {
+        Self {
+            key: kv.key.clone(),
+            name: name.into(),
+            namespace: namespace.into(),
+            create_revision: kv.create_revision,
+            revision: kv.mod_revision,
+            wire: spliced.wire,
+            item_offset: spliced.item_offset,
+            labels: Vec::new(),
+            fields: Vec::new(),
+            version: spliced.version,
+            keep_value: false,
+            value: Mutex::default(),
+        }
+    }
+
+    /// With these labels.
+    #[must_use]
+    pub fn with_labels(mut self, mut labels: Vec<(Box<str>, Box<str>)>) -> Self {
+        labels.sort();
+        self.labels = labels;
+        self
+    }
+
+    /// With these values of selectable fields.
+    #[must_use]
+    pub fn with_fields(mut self, fields: Vec<(Arc<str>, Box<str>)>) -> Self {
+        self.fields = fields;
+        self
+    }
+
+    /// Keeps the parsed form once it has been built. For kinds with few objects that are read at every request.
+    #[must_use]
+    pub fn keeping_value(mut self, keep: bool) -> Self {
+        self.keep_value = keep;
+        self
+    }
+
+    /// The value of a label.
+    #[must_use]
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.binary_search_by(|(k, _)| (**k).cmp(key)).ok().map(|at| &*self.labels[at].1)
+    }
+
+    /// The value of a selectable field; `metadata.name` and `metadata.namespace` are fields of every object.
+    #[must_use]
+    pub fn field(&self, path: &str) -> Option<&str> {
+        match path {
+            "metadata.name" => Some(&self.name),
+            "metadata.namespace" => Some(&self.namespace),
+            _ => self.fields.iter().find(|(name, _)| **name == *path).map(|(_, value)| &**value),
+        }
+    }
+
+    /// What follows `{` in the object's form as an item of a list.
+    #[must_use]
+    pub fn item(&self) -> Bytes {
+        self.wire.slice(self.item_offset..)
+    }
+
+    /// The parsed form, with its resourceVersion. Readers at the same time share one parse.
+    #[must_use]
+    pub fn value(&self) -> Arc<Value> {
+        let mut slot = self.value.lock();
+        let had = match &*slot {
+            Parsed::Kept(value) => Some(value.clone()),
+            Parsed::InUse(value) => value.upgrade(),
+            Parsed::No => None,
+        };
+        if let Some(value) = had {
+            return value;
+        }
+        // The bytes were read as JSON by the codec when the object came in; only a codec that did not could make
+        // this fail, and then null is what such an object reads as.
+        let value = Arc::new(serde_json::from_slice(&self.wire).unwrap_or(Value::Null));
+        *slot = if self.keep_value { Parsed::Kept(value.clone()) } else { Parsed::InUse(Arc::downgrade(&value)) };
+        value
+    }
+
+    /// The object as the event of its deletion carries it: as it was, with the deletion's resourceVersion.
+    #[must_use]
+    pub fn deleted_at(&self, revision: u64) -> Self {
+        let (wire, version) = with_revision(&self.wire, &self.version, revision);
+        Self {
+            key: self.key.clone(),
+            name: self.name.clone(),
+            namespace: self.namespace.clone(),
+            create_revision: self.create_revision,
+            revision,
+            wire,
+            item_offset: self.item_offset,
+            labels: self.labels.clone(),
+            fields: self.fields.clone(),
+            version,
+            keep_value: false,
+            value: Mutex::default(),
+        }
+    }
+
+    /// About how many bytes of memory the object takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.wire.len() + self.key.len() + 256 + 64 * (self.labels.len() + self.fields.len())
+    }
+}
+
+/// Makes cached objects of entries. One for each resource.
+pub trait ObjectCodec: Send + Sync + 'static {
+    /// The object of an entry.
+    ///
+    /// # Errors
+    /// A text if the value is not an object of the resource. Such an entry is logged and left out.
+    fn decode(&self, kv: &KeyValue) -> Result<CachedObject, String>;
+}

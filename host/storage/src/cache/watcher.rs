@@ -1,0 +1,81 @@
+//! One reader of a resource's events.
+
+use std::sync::Arc;
+
+use super::CachedObject;
+
+/// What happened, as the watcher's selectors make it look: an object that comes to match was added, one that no longer
+/// matches was deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// The object was made, or has come to match.
+    Added,
+    /// The object has changed.
+    Modified,
+    /// The object was deleted, or no longer matches.
+    Deleted,
+}
+
+/// A change of one object.
+#[derive(Clone, Debug)]
+pub struct CacheEvent {
+    /// What happened.
+    pub kind: EventKind,
+    /// The object after the change; of a deletion, as it was last matched, with the resourceVersion of the change.
+    pub object: Arc<CachedObject>,
+    /// The object before the change; `None` if it was made.
+    pub prev: Option<Arc<CachedObject>>,
+    /// The revision of the change.
+    pub revision: u64,
+}
+
+/// What a watcher gives.
+#[derive(Clone, Debug)]
+pub enum WatchItem {
+    /// A change, or (with [`WatchStart::Initial`], before [`WatchItem::Synced`]) an object that was there already.
+    Event(CacheEvent),
+    /// All objects that were there already have been given; they are the state at this revision.
+    Synced(u64),
+    /// The watcher was too slow and has missed events. Nothing follows. The API answers 410 Expired.
+    Lagged,
+}
+
+/// Says whether a watcher wants an object.
+pub type Filter = Arc<dyn Fn(&CachedObject) -> bool + Send + Sync>;
+
+/// Where a watch starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchStart {
+    /// With what happens from now on.
+    Now,
+    /// With the first event after this revision.
+    Revision(u64),
+    /// With the present objects as [`EventKind::Added`], in the order of their keys, then [`WatchItem::Synced`], then
+    /// what happens.
+    Initial,
+}
+
+/// A watch of a resource.
+#[derive(Clone)]
+pub struct WatchRequest {
+    /// Only objects whose key begins with this (`/registry/pods/default/`).
+    pub prefix: String,
+    /// Where to start.
+    pub start: WatchStart,
+    /// Only objects that this accepts (label and field selectors).
+    pub filter: Option<Filter>,
+    /// A field and its value (`spec.nodeName`, `node-1`) that every wanted object has; see [`CachedObject::field`]. The
+    /// watch then costs nothing for events of other values. The filter is still applied.
+    pub index: Option<(String, String)>,
+}
+
+/// A watch under way.
+pub struct Watcher {}
+impl Watcher {
+    /// The next item; waits for it. `None` after [`WatchItem::Lagged`]. Cancel-safe.
+    pub async fn next(&mut self) -> Option<WatchItem> { todo!() }
+    /// The next item if there is one already: take these until `None` to fill one write to the client.
+    pub fn try_next(&mut self) -> Option<WatchItem> { todo!() }
+    /// The revision for a bookmark: everything up to it has been given. `None` if items are waiting to be taken.
+    pub fn bookmark(&mut self) -> Option<u64> { todo!() }
+}
