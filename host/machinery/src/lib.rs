@@ -3,14 +3,21 @@
 
 #![forbid(unsafe_code)]
 
+pub mod apply;
 pub mod codec;
 pub mod defaults;
 pub mod definition;
 pub mod discovery;
 pub mod object;
 pub mod openapi;
+pub mod patch;
+pub mod path;
+pub mod quantity;
 pub mod schema;
+pub mod selector;
 pub mod status;
+pub mod table;
+pub mod tape;
 
 pub use serde_json::Value;
 pub use status::Status;
