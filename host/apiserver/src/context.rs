@@ -40,6 +40,8 @@ pub struct RequestInfo {
     pub subresource: String,
     /// Empty for collections (a list with the field selector `metadata.name=x` has the name `x`, as in the reference).
     pub name: String,
+    /// The query's `fieldSelector` of a list, watch or deletecollection, decoded; the node authorizer reads it.
+    pub field_selector: String,
 }
 
 /// One request under way.
