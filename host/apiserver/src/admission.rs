@@ -70,7 +70,8 @@ pub struct AdmissionAttributes {
     pub user: UserInfo,
 }
 
-/// Steps 4, 6 and 7 of a request. A deletion has `Value::Null` as its object.
+/// Steps 4, 6 and 7 of a request. A deletion has `Value::Null` as its object. The validators take the object shared, since
+/// a component's instance holds on to the document for the time of its call.
 #[async_trait]
 pub trait Admission: Send + Sync {
     /// Lets mutators change the object.
@@ -81,11 +82,11 @@ pub trait Admission: Send + Sync {
         &self,
         cx: &Context,
         attributes: &AdmissionAttributes,
-        object: &Value,
+        object: &Arc<Value>,
     ) -> Result<(), Status>;
 
     /// Lets validators refuse.
-    async fn validate(&self, cx: &Context, attributes: &AdmissionAttributes, object: &Value) -> Result<(), Status>;
+    async fn validate(&self, cx: &Context, attributes: &AdmissionAttributes, object: &Arc<Value>) -> Result<(), Status>;
 }
 
 /// Admits everything as it is.
@@ -98,11 +99,11 @@ impl Admission for NoAdmission {
         Ok(())
     }
 
-    async fn validate_object(&self, _: &Context, _: &AdmissionAttributes, _: &Value) -> Result<(), Status> {
+    async fn validate_object(&self, _: &Context, _: &AdmissionAttributes, _: &Arc<Value>) -> Result<(), Status> {
         Ok(())
     }
 
-    async fn validate(&self, _: &Context, _: &AdmissionAttributes, _: &Value) -> Result<(), Status> {
+    async fn validate(&self, _: &Context, _: &AdmissionAttributes, _: &Arc<Value>) -> Result<(), Status> {
         Ok(())
     }
 }

@@ -1,0 +1,145 @@
+//! Output of workloads, in the CRI's log format: `<RFC 3339 time> <stream> <F|P> <text>`, one line a line.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+
+/// Past this length a line is written in parts marked `P`, as container runtimes do.
+const MAX_LINE: usize = 16 * 1024;
+
+/// A container's log file.
+#[derive(Clone)]
+pub(super) struct ContainerLog {
+    file: Arc<Mutex<std::fs::File>>,
+}
+
+impl ContainerLog {
+    /// Opens the file for appending, with the directories above it.
+    pub(super) fn open(path: &Path) -> std::io::Result<Self> {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+        Ok(Self { file: Arc::new(Mutex::new(file)) })
+    }
+
+    /// One of the two streams that end in this log.
+    pub(super) fn stream(&self, name: &'static str) -> LogStream {
+        LogStream { inner: Arc::new(Mutex::new(Lines { log: self.clone(), name, pending: Vec::new() })) }
+    }
+
+    /// Writes whole lines with a single system call, so that the two streams never mix within a line. A full disk
+    /// loses output, never the workload.
+    fn append(&self, text: &[u8]) {
+        if let Err(error) = self.file.lock().write_all(text) {
+            tracing::warn!(%error, "a container's log cannot be written");
+        }
+    }
+}
+
+/// The bytes of one stream that do not make a line yet.
+struct Lines {
+    log: ContainerLog,
+    name: &'static str,
+    pending: Vec<u8>,
+}
+
+impl Lines {
+    fn push(&mut self, bytes: &[u8]) {
+        let mut out = Vec::with_capacity(bytes.len() + 64);
+        for &byte in bytes {
+            if byte == b'\n' {
+                self.line(&mut out, 'F');
+            } else {
+                self.pending.push(byte);
+                if self.pending.len() == MAX_LINE {
+                    self.line(&mut out, 'P');
+                }
+            }
+        }
+        if !out.is_empty() {
+            self.log.append(&out);
+        }
+    }
+
+    fn line(&mut self, out: &mut Vec<u8>, tag: char) {
+        out.extend_from_slice(format!("{:.9} {} {tag} ", Timestamp::now(), self.name).as_bytes());
+        out.append(&mut self.pending);
+        out.push(b'\n');
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if !self.pending.is_empty() {
+            let mut out = Vec::new();
+            self.line(&mut out, 'F');
+            self.log.append(&out);
+        }
+    }
+}
+
+/// A stream of a container's output; clones write to the same one.
+#[derive(Clone)]
+pub(super) struct LogStream {
+    inner: Arc<Mutex<Lines>>,
+}
+
+impl IsTerminal for LogStream {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for LogStream {
+    fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for LogStream {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for LogStream {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.inner.lock().push(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(64 * 1024)
+    }
+}
+
+impl tokio::io::AsyncWrite for LogStream {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        self.inner.lock().push(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

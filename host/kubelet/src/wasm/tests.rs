@@ -1,0 +1,1 @@
+//! Tests of the Wasm runtime against real components (`target/guests`).
