@@ -3,6 +3,8 @@
 //! A quantity is an exact number of billionths, since the API rounds finer parts up on reading, and caps what is beyond
 //! 2⁶³−1; so a 128-bit integer holds every value. The notation it came in decides how it is printed.
 
+mod parse;
+
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
@@ -42,14 +44,24 @@ pub enum QuantityError {
     Suffix,
 }
 
+/// Suffixes of the powers of 1,024.
+const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+/// Suffixes of the powers of 1,000, from billionths on.
+const DECIMAL: [&str; 10] = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"];
 /// Billionths in one.
 const NANO: i128 = 1_000_000_000;
 
 impl Quantity {
     /// Parses any of the notations.
     pub fn parse(text: &str) -> Result<Self, QuantityError> {
-        let _ = text;
-        todo!()
+        Ok(parse::parse(text)?.0)
+    }
+
+    /// What the API writes for a quantity that it read: the text itself where the reference takes it for canonical, which
+    /// it decides by its looks (`1.500` stays, `0.5` becomes `500m`), else the canonical text.
+    pub fn rewrite(text: &str) -> Result<std::borrow::Cow<'_, str>, QuantityError> {
+        let (quantity, keep) = parse::parse(text)?;
+        Ok(if keep { text.into() } else { quantity.canonical().into() })
     }
 
     /// A whole number.
@@ -127,7 +139,27 @@ impl Quantity {
 
     /// The canonical text: no fraction, the largest suffix that leaves none.
     pub fn canonical(&self) -> String {
-        todo!()
+        if self.nanos == 0 {
+            return "0".to_owned();
+        }
+        // Binary suffixes would hide a fraction, and small numbers read better without: the reference prints both as
+        // decimals.
+        if self.format == Format::BinarySi && self.is_integer() && self.nanos.abs() >= 1024 * NANO {
+            let (mut number, mut power) = (self.nanos / NANO, 0);
+            while number % 1024 == 0 && power < BINARY.len() - 1 {
+                (number, power) = (number / 1024, power + 1);
+            }
+            return format!("{number}{}", BINARY[power]);
+        }
+        let (mut number, mut power) = (self.nanos, 0);
+        while number % 1000 == 0 && (power < DECIMAL.len() - 1 || self.format == Format::DecimalExponent) {
+            (number, power) = (number / 1000, power + 1);
+        }
+        match (self.format, 3 * power as i64 - 9) {
+            (Format::DecimalExponent, 0) => number.to_string(),
+            (Format::DecimalExponent, exponent) => format!("{number}e{exponent}"),
+            _ => format!("{number}{}", DECIMAL[power]),
+        }
     }
 }
 
@@ -163,3 +195,6 @@ impl PartialOrd for Quantity {
         Some(self.cmp(other))
     }
 }
+
+#[cfg(test)]
+mod tests;
