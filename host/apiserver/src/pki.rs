@@ -1,12 +1,23 @@
 //! The cluster's certificates and keys, made in the data directory on the first start.
+//!
+//! `DIR/pki` holds a CA for serving certificates, one for client certificates, and what they signed. What is there is used
+//! again; a certificate that is about to expire, or that was made for other names, is made anew. All files are readable by
+//! their owner only.
 
-use std::path::PathBuf;
+mod make;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls_pki_types::CertificateDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
 use crate::authn::PeerCertificates;
 use crate::server_config::ServerConfig;
+use make::{Authority, Purpose, Request};
 
 /// Who a client certificate and a kubeconfig are made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,6 +32,31 @@ pub enum Component {
     Kubelet,
     /// `kube-apiserver-kubelet-client` of `system:masters`: the server's own towards kubelets. No kubeconfig.
     KubeletClient,
+}
+
+impl Component {
+    const ALL: [Self; 5] = [Self::Admin, Self::Scheduler, Self::ControllerManager, Self::Kubelet, Self::KubeletClient];
+
+    /// The name of the component's files.
+    pub fn file_stem(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Scheduler => "scheduler",
+            Self::ControllerManager => "controller-manager",
+            Self::Kubelet => "kubelet",
+            Self::KubeletClient => "apiserver-kubelet-client",
+        }
+    }
+
+    fn subject(self, node: &str) -> (String, Option<&'static str>) {
+        match self {
+            Self::Admin => ("kubernetes-admin".to_owned(), Some("system:masters")),
+            Self::Scheduler => ("system:kube-scheduler".to_owned(), None),
+            Self::ControllerManager => ("system:kube-controller-manager".to_owned(), None),
+            Self::Kubelet => (format!("system:node:{node}"), Some("system:nodes")),
+            Self::KubeletClient => ("kube-apiserver-kubelet-client".to_owned(), Some("system:masters")),
+        }
+    }
 }
 
 /// Why the PKI could not be set up.
@@ -47,7 +83,7 @@ pub enum PkiError {
     Make(#[from] rcgen::Error),
     /// TLS does not accept what was loaded.
     #[error("TLS: {0}")]
-    Tls(#[from] rustls::Error),
+    Tls(String),
 }
 
 /// A certificate chain with its key, as PEM and as DER.
@@ -61,10 +97,39 @@ pub struct Identity {
     pub key_pem: String,
 }
 
+impl Identity {
+    /// An identity of its PEM texts.
+    ///
+    /// # Errors
+    /// What is wrong with the certificates.
+    pub fn from_pem(certificate_pem: String, key_pem: String) -> Result<Self, String> {
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate_pem.as_bytes())
+            .collect::<Result<_, _>>()
+            .map_err(|error| format!("not a PEM certificate: {error}"))?;
+        if chain.is_empty() {
+            return Err("holds no certificate".to_owned());
+        }
+        Ok(Self { chain, certificate_pem, key_pem })
+    }
+
+    fn key(&self) -> Result<PrivateKeyDer<'static>, PkiError> {
+        PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes()).map_err(|error| PkiError::Tls(error.to_string()))
+    }
+}
+
 /// The loaded PKI.
-#[derive(Debug)]
 pub struct Pki {
-    _private: (),
+    ca_pem: String,
+    serving: Identity,
+    kubelet_serving: Identity,
+    identities: HashMap<Component, Identity>,
+    verifier: Arc<dyn ClientCertVerifier>,
+    service_account_key_pem: String,
+    service_account_public_pems: Vec<(PathBuf, String)>,
+}
+
+fn read(path: &Path) -> Result<String, PkiError> {
+    std::fs::read_to_string(path).map_err(|source| PkiError::Io { path: path.to_owned(), source })
 }
 
 impl Pki {
@@ -73,28 +138,246 @@ impl Pki {
     ///
     /// # Errors
     /// If a file cannot be read or written or does not hold what it should.
-    pub fn open(_config: &ServerConfig) -> Result<Self, PkiError> {
-        Ok(Self { _private: () })
+    pub fn open(config: &ServerConfig) -> Result<Self, PkiError> {
+        let dir = config.data_dir.join("pki");
+        make::private_dir(&dir)?;
+        let server_ca = Authority::open(&dir, "ca", "portcullis")?;
+        let client_ca = Authority::open(&dir, "client-ca", "portcullis-client")?;
+        let serving = match (&config.tls_cert_file, &config.tls_private_key_file) {
+            (Some(certificate), Some(key)) => Identity::from_pem(read(certificate)?, read(key)?)
+                .map_err(|why| PkiError::Malformed { path: certificate.clone(), why })?,
+            _ => server_ca.identity(&dir, &Request {
+                stem: "apiserver",
+                common_name: "kube-apiserver",
+                organization: None,
+                names: serving_names(config),
+                purpose: Purpose::Server,
+            })?,
+        };
+        let kubelet_serving = server_ca.identity(&dir, &Request {
+            stem: "kubelet-serving",
+            common_name: &format!("system:node:{}", config.node_name),
+            organization: Some("system:nodes"),
+            names: kubelet_names(config),
+            purpose: Purpose::Server,
+        })?;
+        let mut identities = HashMap::new();
+        for component in Component::ALL {
+            let (common_name, organization) = component.subject(&config.node_name);
+            let stem = match component {
+                Component::Kubelet => "kubelet-client",
+                other => other.file_stem(),
+            };
+            let request =
+                Request { stem, common_name: &common_name, organization, names: Vec::new(), purpose: Purpose::Client };
+            identities.insert(component, client_ca.identity(&dir, &request)?);
+        }
+        let mut roots = rustls::RootCertStore::empty();
+        let mut trusted = vec![client_ca.certificate_pem().to_owned()];
+        if let Some(path) = &config.client_ca_file {
+            trusted.push(read(path)?);
+        }
+        for pem in &trusted {
+            for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()).flatten() {
+                roots.add(certificate).map_err(|error| PkiError::Tls(error.to_string()))?;
+            }
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .allow_unauthenticated()
+            .build()
+            .map_err(|error| PkiError::Tls(error.to_string()))?;
+        let service_account_key_pem = match &config.service_account_signing_key_file {
+            Some(path) => read(path)?,
+            None => make::service_account_key(&dir)?,
+        };
+        let mut service_account_public_pems = Vec::new();
+        for path in &config.service_account_key_files {
+            service_account_public_pems.push((path.clone(), read(path)?));
+        }
+        // A serving certificate given by a flag is trusted by the administrator's own CA, which may be in its chain.
+        let ca_pem = if config.tls_cert_file.is_some() {
+            format!("{}{}", server_ca.certificate_pem(), serving.certificate_pem)
+        } else {
+            server_ca.certificate_pem().to_owned()
+        };
+        let pki = Self {
+            ca_pem,
+            serving,
+            kubelet_serving,
+            identities,
+            verifier,
+            service_account_key_pem,
+            service_account_public_pems,
+        };
+        for component in Component::ALL.into_iter().filter(|component| *component != Component::KubeletClient) {
+            let path = config.data_dir.join(format!("{}.kubeconfig", component.file_stem()));
+            make::write_private(&path, &pki.kubeconfig(component, &server_url(config)))?;
+        }
+        Ok(pki)
     }
 
     /// The PEM of the CA that signed the serving certificate: what clients trust, and what ConfigMap
     /// `kube-root-ca.crt` holds.
     pub fn ca_pem(&self) -> &str {
-        ""
+        &self.ca_pem
     }
 
     /// A component's client certificate.
-    pub fn identity(&self, _component: Component) -> Identity {
-        Identity { chain: Vec::new(), certificate_pem: String::new(), key_pem: String::new() }
+    ///
+    /// # Panics
+    /// Never: [`Self::open`] makes all of them.
+    pub fn identity(&self, component: Component) -> &Identity {
+        &self.identities[&component]
     }
 
     /// The kubelet's serving certificate.
-    pub fn kubelet_serving(&self) -> Identity {
-        Identity { chain: Vec::new(), certificate_pem: String::new(), key_pem: String::new() }
+    pub fn kubelet_serving(&self) -> &Identity {
+        &self.kubelet_serving
     }
 
-    /// Checks a chain against the client CAs: for the in-process transport, which has no handshake.
+    /// The PEM of the key that signs ServiceAccount tokens.
+    pub fn service_account_key_pem(&self) -> &str {
+        &self.service_account_key_pem
+    }
+
+    /// The PEMs (and where they are from) of further keys that ServiceAccount tokens may be signed with.
+    pub fn service_account_public_pems(&self) -> &[(PathBuf, String)] {
+        &self.service_account_public_pems
+    }
+
+    /// A kubeconfig (client-go, `clientcmd` v1) with everything embedded.
+    pub fn kubeconfig(&self, component: Component, server: &str) -> String {
+        use base64::Engine;
+        let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+        let identity = self.identity(component);
+        let user = component.file_stem();
+        format!(
+            "apiVersion: v1\nkind: Config\nclusters:\n- name: portcullis\n  cluster:\n    server: {server}\n    \
+             certificate-authority-data: {}\nusers:\n- name: {user}\n  user:\n    client-certificate-data: {}\n    \
+             client-key-data: {}\ncontexts:\n- name: portcullis\n  context:\n    cluster: portcullis\n    user: {user}\n\
+             current-context: portcullis\npreferences: {{}}\n",
+            encode(&self.ca_pem),
+            encode(&identity.certificate_pem),
+            encode(&identity.key_pem),
+        )
+    }
+
+    /// Checks a chain against the client CAs: after a handshake, and for the in-process transport, which has none.
     pub fn verify_client(&self, chain: Vec<CertificateDer<'static>>) -> Arc<PeerCertificates> {
-        Arc::new(PeerCertificates { chain, verified: false })
+        let verified = match chain.split_first() {
+            Some((leaf, rest)) => self.verifier.verify_client_cert(leaf, rest, UnixTime::now()).is_ok(),
+            None => false,
+        };
+        Arc::new(PeerCertificates::new(chain, verified))
+    }
+
+    /// The listener's TLS settings: TLS 1.2 and 1.3, HTTP/2 and 1.1. A client certificate is asked for and its key's
+    /// possession proven, but a chain that leads nowhere does not end the handshake: such a client gets 401, or is let in
+    /// by its token, as in the reference.
+    ///
+    /// # Errors
+    /// If the certificate or the key is not fit for TLS.
+    pub fn server_tls(&self) -> Result<rustls::ServerConfig, PkiError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(|error| PkiError::Tls(error.to_string()))?
+            .with_client_cert_verifier(Arc::new(Lenient(self.verifier.clone())))
+            .with_single_cert(self.serving.chain.clone(), self.serving.key()?)
+            .map_err(|error| PkiError::Tls(error.to_string()))?;
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(tls)
     }
 }
+
+/// Accepts any chain at the handshake; [`Pki::verify_client`] says afterwards what it is worth.
+#[derive(Debug)]
+struct Lenient(Arc<dyn ClientCertVerifier>);
+
+impl ClientCertVerifier for Lenient {
+    fn root_hint_subjects(&self) -> &[rustls::DistinguishedName] {
+        self.0.root_hint_subjects()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn verify_client_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<rustls::server::danger::ClientCertVerified, rustls::Error> {
+        Ok(rustls::server::danger::ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+/// The URL that kubeconfigs name.
+pub fn server_url(config: &ServerConfig) -> String {
+    format!("https://{}", config.advertised())
+}
+
+fn unique(names: Vec<String>) -> Vec<String> {
+    let mut seen = Vec::new();
+    for name in names {
+        if !name.is_empty() && !seen.contains(&name) {
+            seen.push(name);
+        }
+    }
+    seen
+}
+
+fn serving_names(config: &ServerConfig) -> Vec<String> {
+    let mut names: Vec<String> = [
+        "localhost",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+        "127.0.0.1",
+        "::1",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    names.extend(config.first_service_ip().map(|ip| ip.to_string()));
+    names.push(config.advertised().ip().to_string());
+    names.push(config.node_name.clone());
+    unique(names)
+}
+
+fn kubelet_names(config: &ServerConfig) -> Vec<String> {
+    unique(vec![
+        config.node_name.clone(),
+        "localhost".to_owned(),
+        "127.0.0.1".to_owned(),
+        "::1".to_owned(),
+        config.advertised().ip().to_string(),
+    ])
+}
+
+#[cfg(test)]
+mod tests;

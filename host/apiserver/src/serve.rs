@@ -1,17 +1,108 @@
-//! The TLS listener.
+//! The TLS listener: handshakes, HTTP/2 and HTTP/1.1, and a clean end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::net::TcpListener;
+use axum::body::Body;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::authn::ConnectionInfo;
 use crate::server::ApiServer;
+
+/// A client that has not finished its handshake by then is dropped.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long requests under way may take after a shutdown was asked for.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves until `shutdown` is cancelled, then lets requests under way finish.
 ///
 /// # Errors
-/// If the listener fails.
-pub async fn serve(_server: Arc<ApiServer>, _listener: TcpListener, shutdown: CancellationToken) -> std::io::Result<()> {
-    shutdown.cancelled().await;
+/// If the TLS settings are not usable.
+pub async fn serve(server: Arc<ApiServer>, listener: TcpListener, shutdown: CancellationToken) -> std::io::Result<()> {
+    let tls = server.pki.server_tls().map_err(std::io::Error::other)?;
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let graceful = Arc::new(GracefulShutdown::new());
+    let builder = Arc::new(http_builder(server.config.http2_max_streams));
+    let connections = tokio_util::task::TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, remote) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, or the client went away: neither ends the server.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            }
+        };
+        let (server, acceptor, builder) = (server.clone(), acceptor.clone(), builder.clone());
+        let watcher = graceful.watcher();
+        connections.spawn(async move {
+            if let Err(error) = connection(server, acceptor, builder, stream, remote, watcher).await {
+                tracing::debug!(%remote, %error, "connection ended");
+            }
+        });
+    }
+    drop(listener);
+    connections.close();
+    let drained = async {
+        if let Ok(graceful) = Arc::try_unwrap(graceful) {
+            graceful.shutdown().await;
+        }
+        connections.wait().await;
+    };
+    if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
+        tracing::warn!("some requests were cut off by the shutdown");
+    }
     Ok(())
+}
+
+/// HTTP settings. hyper's limits on reset streams stay as they are (rapid reset, CVE-2023-44487); the limit on header
+/// lists is raised from 16 KiB to what kube-apiserver takes.
+fn http_builder(max_streams: u32) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(1024 * 1024)
+        .max_concurrent_streams(max_streams)
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(16 * 1024 * 1024)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20));
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(32)).max_buf_size(1024 * 1024);
+    builder
+}
+
+async fn connection(
+    server: Arc<ApiServer>,
+    acceptor: TlsAcceptor,
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    stream: TcpStream,
+    remote: SocketAddr,
+    watcher: hyper_util::server::graceful::Watcher,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    // Small answers must not wait for the client's acknowledgements.
+    stream.set_nodelay(true)?;
+    let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
+    let chain = stream.get_ref().1.peer_certificates().map(|chain| {
+        chain.iter().map(|certificate| certificate.clone().into_owned()).collect::<Vec<_>>()
+    });
+    let info = ConnectionInfo::new(remote, server.pki.verify_client(chain.unwrap_or_default()));
+    let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        let (server, info) = (server.clone(), info.clone());
+        async move { Ok::<_, std::convert::Infallible>(server.handle(request.map(Body::new), info).await) }
+    });
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    watcher.watch(connection).await
 }
