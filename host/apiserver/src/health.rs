@@ -1,1 +1,173 @@
-//! `/healthz`, `/livez`, `/readyz`, `/version`, `/metrics`.
+//! `/healthz`, `/livez`, `/readyz`, `/version`, `/metrics`, and the issuer's discovery documents.
+
+mod metrics;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{HeaderMap, Method, Response};
+use parking_lot::RwLock;
+use portcullis_machinery::{Status, Value};
+use serde_json::json;
+
+pub use metrics::Metrics;
+
+use crate::context::Context;
+use crate::negotiation::{negotiate_plain, check_route_accept};
+use crate::request_info;
+use crate::respond;
+use crate::server::ApiServer;
+
+/// A check beyond the built-in ones: an error says why it fails.
+pub type Check = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// Further metrics as Prometheus text, such as the plugins' counters.
+pub type MetricsSource = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// Health checks and metrics of a server.
+#[derive(Default)]
+pub struct Health {
+    checks: RwLock<BTreeMap<String, Check>>,
+    sources: RwLock<Vec<MetricsSource>>,
+    /// What is counted about requests.
+    pub metrics: Metrics,
+}
+
+impl Health {
+    /// Adds a check to `/readyz` (and `/healthz`), or replaces the one of that name.
+    pub fn add_check(&self, name: &str, check: Check) {
+        self.checks.write().insert(name.to_owned(), check);
+    }
+
+    /// Adds metrics to `/metrics`.
+    pub fn add_metrics(&self, source: MetricsSource) {
+        self.sources.write().push(source);
+    }
+}
+
+/// The version that clients are told: Kubernetes 1.36 is what is spoken; the rest says what speaks it.
+pub const GIT_VERSION: &str = concat!("v1.36.2+portcullis-", env!("CARGO_PKG_VERSION"));
+
+fn version() -> Value {
+    let machine = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    json!({
+        "major": "1",
+        "minor": "36",
+        "emulationMajor": "1",
+        "emulationMinor": "36",
+        "minCompatibilityMajor": "1",
+        "minCompatibilityMinor": "35",
+        "gitVersion": GIT_VERSION,
+        "gitCommit": option_env!("PORTCULLIS_COMMIT").unwrap_or(""),
+        "gitTreeState": "",
+        "buildDate": option_env!("PORTCULLIS_BUILD_DATE").unwrap_or("1970-01-01T00:00:00Z"),
+        "goVersion": "",
+        "compiler": "rustc",
+        "platform": format!("{}/{machine}", std::env::consts::OS),
+    })
+}
+
+/// The results of all checks, in order; the store's name is `etcd`, whatever it is, since probes ask for that.
+async fn run_checks(server: &ApiServer, live_only: bool) -> Vec<(String, Result<(), String>)> {
+    let mut results = vec![("ping".to_owned(), Ok(())), ("log".to_owned(), Ok(()))];
+    let store = tokio::time::timeout(std::time::Duration::from_secs(2), server.store.health()).await;
+    let store = match store {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("the store does not answer".to_owned()),
+    };
+    results.push(("etcd".to_owned(), store));
+    if !live_only {
+        let ready = if server.hub.is_ready() { Ok(()) } else { Err("the watch caches are not filled yet".to_owned()) };
+        results.push(("informer-sync".to_owned(), ready));
+        let checks: Vec<(String, Check)> =
+            server.health.checks.read().iter().map(|(name, check)| (name.clone(), check.clone())).collect();
+        results.extend(checks.into_iter().map(|(name, check)| (name, check())));
+    }
+    results
+}
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+async fn probe(server: &ApiServer, probe: &str, check: &str, query: &[(String, String)]) -> Response<Body> {
+    let results = run_checks(server, probe == "livez").await;
+    if !check.is_empty() {
+        return match results.iter().find(|(name, _)| name == check) {
+            Some((_, Ok(()))) => respond::raw(200, PLAIN, "ok"),
+            Some((_, Err(why))) => respond::raw(500, PLAIN, format!("internal server error: {why}\n")),
+            None => respond::page_not_found(),
+        };
+    }
+    let excluded = |name: &str| query.iter().any(|(key, value)| key == "exclude" && value == name);
+    let mut text = String::new();
+    let mut failed = false;
+    for (name, result) in &results {
+        if excluded(name) {
+            text.push_str(&format!("[+]{name} excluded: ok\n"));
+        } else if let Err(why) = result {
+            tracing::warn!(probe, check = name, why, "health check failed");
+            failed = true;
+            text.push_str(&format!("[-]{name} failed: reason withheld\n"));
+        } else {
+            text.push_str(&format!("[+]{name} ok\n"));
+        }
+    }
+    if failed {
+        return respond::raw(500, PLAIN, format!("{text}{probe} check failed\n"));
+    }
+    if query.iter().any(|(key, _)| key == "verbose") {
+        return respond::raw(200, PLAIN, format!("{text}{probe} check passed\n"));
+    }
+    respond::raw(200, PLAIN, "ok")
+}
+
+/// Answers the paths of this module; `None` if the path is another's. Authorization has been asked already.
+pub async fn respond(
+    server: &Arc<ApiServer>,
+    cx: &Context,
+    method: &Method,
+    headers: &HeaderMap,
+    query: &str,
+) -> Option<Response<Body>> {
+    let path = cx.info.path.as_str();
+    let query = request_info::query_pairs(query);
+    let first = path.split('/').nth(1).unwrap_or_default();
+    let rest = path.get(first.len() + 1..).unwrap_or_default().trim_start_matches('/');
+    let probed = matches!(first, "healthz" | "livez" | "readyz");
+    let document = match path.trim_end_matches('/') {
+        "/version" => Some(version()),
+        "/.well-known/openid-configuration" => Some(server.tokens.openid_configuration(&server.config)),
+        "/openid/v1/jwks" => Some(server.tokens.jwks()),
+        _ => None,
+    };
+    let metrics = path == "/metrics";
+    if !probed && !metrics && document.is_none() {
+        return None;
+    }
+    let output = negotiate_plain(headers, &query).unwrap_or_default();
+    let is_read = method == Method::GET || (method == Method::HEAD && (probed || metrics));
+    if !is_read {
+        return Some(respond::status(&output, &Status::method_not_allowed()));
+    }
+    if probed {
+        return Some(probe(server, first, rest, &query).await);
+    }
+    if metrics {
+        let mut text = server.health.metrics.render();
+        let sources: Vec<MetricsSource> = server.health.sources.read().clone();
+        for source in sources {
+            text.push_str(&source());
+        }
+        return Some(respond::raw(200, "text/plain; version=0.0.4; charset=utf-8", text));
+    }
+    if let Err(status) = check_route_accept(headers, false, &[]) {
+        return Some(respond::status(&output, &status));
+    }
+    let document = document.unwrap_or_default();
+    let content_type = if path.starts_with("/openid") { "application/jwk-set+json" } else { "application/json" };
+    Some(respond::raw(200, content_type, document.to_string()))
+}

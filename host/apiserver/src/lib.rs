@@ -9,13 +9,16 @@ pub mod bootstrap;
 pub mod context;
 pub mod flow;
 pub mod health;
+pub mod negotiation;
 pub mod pki;
 pub mod request_info;
+pub mod respond;
 pub mod reviews;
 pub mod serve;
 pub mod server;
 pub mod server_config;
 pub mod tokens;
+pub mod yaml;
 
 pub use axum::body::Body;
 pub use context::{Context, RequestContext, RequestInfo, UserInfo};

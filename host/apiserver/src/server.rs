@@ -1,17 +1,35 @@
 //! The server's state, and the way of a request through the nine steps.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use axum::body::Body;
+use futures::FutureExt;
+use http::header::{CACHE_CONTROL, HeaderName, HeaderValue, WARNING, WWW_AUTHENTICATE};
+use http::{Request, Response};
+use parking_lot::Mutex;
 use portcullis_machinery::definition::Registry;
-use portcullis_storage::{CacheHub, Store, Tenant};
+use portcullis_machinery::{Status, Value};
+use portcullis_storage::cache::CacheHub;
+use portcullis_storage::{Store, StoreError, Tenant};
+use tokio_util::sync::CancellationToken;
 
-use crate::authn::{Authenticators, ConnectionInfo};
-use crate::authz::Authorizer;
+use crate::admission::Admission;
+use crate::authn::{self, Authenticators, ConnectionInfo};
+use crate::authz::{Authorizer, feed};
+use crate::context::{Context, RequestContext, UserInfo};
+use crate::flow::{FlowControl, is_long_running};
+use crate::handlers::scope::cache_of;
+use crate::health::Health;
+use crate::negotiation::{Output, negotiate_plain};
 use crate::pki::Pki;
 use crate::server_config::ServerConfig;
 use crate::tokens::TokenIssuer;
+use crate::{bootstrap, handlers, health, request_info, respond};
+
+static AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
 /// One logical control plane's API server.
 pub struct ApiServer {
@@ -19,7 +37,7 @@ pub struct ApiServer {
     pub tenant: Tenant,
     /// Its settings.
     pub config: ServerConfig,
-    /// Where objects are kept.
+    /// Where objects are kept: the tenant's scope of the store.
     pub store: Arc<dyn Store>,
     /// The watch caches.
     pub hub: Arc<CacheHub>,
@@ -29,6 +47,36 @@ pub struct ApiServer {
     pub authenticators: Arc<dyn Authenticators>,
     /// Step 2.
     pub authorizer: Arc<Authorizer>,
+    /// Bounds on requests in flight.
+    pub flow: FlowControl,
+    /// Steps 4, 6 and 7.
+    pub admission: Arc<dyn Admission>,
+    /// Certificates and keys.
+    pub pki: Arc<Pki>,
+    /// Signs and checks ServiceAccount tokens.
+    pub tokens: Arc<TokenIssuer>,
+    /// Health checks and metrics.
+    pub health: Health,
+}
+
+/// What an [`ApiServer`] is made of that it does not make itself.
+pub struct Parts {
+    /// Which logical control plane it serves.
+    pub tenant: Tenant,
+    /// Its settings.
+    pub config: ServerConfig,
+    /// The tenant's scope of the store.
+    pub store: Arc<dyn Store>,
+    /// The watch caches over that store.
+    pub hub: Arc<CacheHub>,
+    /// What resources are served.
+    pub registry: Arc<Registry>,
+    /// Step 1.
+    pub authenticators: Arc<dyn Authenticators>,
+    /// Step 2.
+    pub authorizer: Arc<Authorizer>,
+    /// Steps 4, 6 and 7.
+    pub admission: Arc<dyn Admission>,
     /// Certificates and keys.
     pub pki: Arc<Pki>,
     /// Signs and checks ServiceAccount tokens.
@@ -36,13 +84,164 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// Takes one request through all nine steps. The TLS listener and the in-process transport both come in here.
-    pub async fn handle(
+    /// A server of its parts. It answers at once; [`Self::start`] makes it ready.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            flow: FlowControl::new(&parts.config),
+            health: Health::default(),
+            tenant: parts.tenant,
+            config: parts.config,
+            store: parts.store,
+            hub: parts.hub,
+            registry: ArcSwap::new(parts.registry),
+            authenticators: parts.authenticators,
+            authorizer: parts.authorizer,
+            admission: parts.admission,
+            pki: parts.pki,
+            tokens: parts.tokens,
+        })
+    }
+
+    /// Writes what a new cluster grants, and begins to follow roles, bindings and pods. Returns once authorization knows
+    /// all that is stored.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn start(self: &Arc<Self>, shutdown: &CancellationToken) -> Result<(), bootstrap::BootstrapError> {
+        let registry = self.registry.load_full();
+        bootstrap::ensure(&self.store, &registry).await?;
+        let cache = |group: &str, version: &str, plural: &str| {
+            registry.resource(group, version, plural).map(|definition| cache_of(self, definition))
+        };
+        feed::start(&self.authorizer, &registry, cache, shutdown).await?;
+        Ok(())
+    }
+
+    /// Reads one object from the store; for the server's own needs, so that no authorization is asked.
+    ///
+    /// # Errors
+    /// 500 or 503 if the store fails, or if the resource is not known.
+    pub async fn read(
+        &self,
+        group: &str,
+        version: &str,
+        plural: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Value>, Status> {
+        let registry = self.registry.load();
+        let definition = registry
+            .resource(group, version, plural)
+            .ok_or_else(|| Status::internal(format!("{plural} are not served")))?;
+        let found = self.store.get(&definition.key(namespace, name), None).await;
+        let (entry, _) = found.map_err(|error: StoreError| handlers::scope::store_error(&error))?;
+        entry.map(|kv| serde_json::from_slice(&kv.value).map_err(Status::internal)).transpose()
+    }
+
+    /// Takes one request through all nine steps. The TLS listener and the in-process transport both come in here. A panic
+    /// ends this request and no other.
+    pub async fn handle(self: &Arc<Self>, request: Request<Body>, connection: ConnectionInfo) -> Response<Body> {
+        let started = Instant::now();
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let mut info = request_info::parse(request.method(), request.uri().path(), &query);
+        let pairs = request_info::query_pairs(&query);
+        if matches!(info.verb.as_str(), "list" | "watch" | "deletecollection") {
+            info.field_selector = request_info::first(&pairs, "fieldSelector").unwrap_or_default().to_owned();
+        }
+        let output = negotiate_plain(request.headers(), &pairs).unwrap_or_default();
+        let audit_id = match request.headers().get(&AUDIT_ID) {
+            Some(given) if given.len() <= 64 && given.to_str().is_ok() => given.clone(),
+            _ => HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).unwrap_or(HeaderValue::from_static("-")),
+        };
+        let cx = RequestContext {
+            tenant: self.tenant.clone(),
+            user: UserInfo::default(),
+            info,
+            request_id: audit_id.to_str().unwrap_or_default().to_owned(),
+            warnings: Mutex::default(),
+        };
+        let (verb, resource, long) = (cx.info.verb.clone(), cx.info.clone(), is_long_running(&cx.info));
+        let whole = AssertUnwindSafe(self.steps(request, cx, connection, &output)).catch_unwind();
+        let outcome = if long {
+            whole.await
+        } else {
+            match tokio::time::timeout(self.config.request_timeout, whole).await {
+                Ok(outcome) => outcome,
+                Err(_) => {
+                    let seconds = self.config.request_timeout.as_secs();
+                    let message = format!(
+                        "Timeout: request did not complete within the allotted timeout ({seconds}s), it may go on"
+                    );
+                    Ok(respond::status(&output, &Status::timeout(message)))
+                }
+            }
+        };
+        let mut response = outcome.unwrap_or_else(|_| {
+            tracing::error!(verb, path = resource.path, "a request panicked");
+            respond::status(&output, &Status::internal("the server failed on this request; the others go on"))
+        });
+        let headers = response.headers_mut();
+        headers.insert(AUDIT_ID.clone(), audit_id);
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
+        let code = response.status().as_u16();
+        self.health.metrics.observe(&resource, code, started.elapsed());
+        response
+    }
+
+    async fn steps(
         self: &Arc<Self>,
-        request: http::Request<Body>,
-        _connection: ConnectionInfo,
-    ) -> http::Response<Body> {
-        drop(request);
-        http::Response::new(Body::empty())
+        mut request: Request<Body>,
+        mut cx: RequestContext,
+        connection: ConnectionInfo,
+        output: &Output,
+    ) -> Response<Body> {
+        let method = request.method().as_str().to_owned();
+        let known = authn::authenticate(
+            &*self.authenticators,
+            self.config.anonymous_auth,
+            request.headers(),
+            &cx.info,
+            &method,
+            &connection,
+        );
+        let requestor = match known.await {
+            Ok(user) => user,
+            Err(status) => {
+                let mut response = respond::status(output, &status);
+                if status.code == 401 {
+                    let realm = HeaderValue::from_static("Bearer realm=\"portcullis\"");
+                    response.headers_mut().insert(WWW_AUTHENTICATE, realm);
+                }
+                return response;
+            }
+        };
+        let admitted = authn::impersonation::act_as(&self.authorizer, request.headers_mut(), requestor, &cx.info)
+            .and_then(|user| {
+                let place = self.flow.enter(&user, &cx.info)?;
+                self.authorizer.require(&user, &cx.info)?;
+                Ok((user, place))
+            });
+        let (user, place) = match admitted {
+            Ok(admitted) => admitted,
+            Err(status) => return respond::status(output, &status),
+        };
+        cx.user = user;
+        let cx: Context = Arc::new(cx);
+        let query = request.uri().query().unwrap_or_default();
+        let own = health::respond(self, &cx, request.method(), request.headers(), query).await;
+        let mut response = match own {
+            Some(response) => response,
+            None => handlers::dispatch(self, &cx, request).await,
+        };
+        drop(place);
+        for warning in cx.warnings.lock().iter() {
+            // RFC 7234 warn-text: a quoted string; what cannot stand in a header is left out.
+            let text: String = warning.chars().filter(|c| !c.is_control()).collect();
+            let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+            if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{escaped}\"").as_bytes()) {
+                response.headers_mut().append(WARNING, value);
+            }
+        }
+        response
     }
 }
