@@ -2,6 +2,9 @@
 
 use super::{BINARY, DECIMAL, Format, NANO, Quantity, QuantityError};
 
+/// The most billionths that a quantity holds; beyond it, all numbers are alike.
+const MAX: i128 = 10_i128.pow(37);
+
 /// What a suffix multiplies by.
 enum Scale {
     Ten(i64),
@@ -61,6 +64,7 @@ pub(super) fn parse(text: &str) -> Result<(Quantity, bool), QuantityError> {
     if sticky {
         number = number.saturating_add(1);
     }
+    number = number.min(MAX);
     if binary {
         number = number.min(i128::from(i64::MAX) * NANO);
         if number > 0 && number < NANO {
