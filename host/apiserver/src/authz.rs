@@ -194,3 +194,6 @@ pub fn forbidden(user: &UserInfo, request: &RequestInfo, reason: &str) -> Status
         ..StatusDetails::default()
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -274,3 +274,6 @@ pub fn by_name() -> Map<String, Value> {
         .map(|object| (format!("{}/{}/{}", object::kind(&object), object::namespace(&object), object::name(&object)), object))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -233,3 +233,6 @@ pub fn act_as(
     }
     Err(first.unwrap_or_else(|| Status::internal("all impersonation modes failed")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,3 +132,6 @@ impl Authorizer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

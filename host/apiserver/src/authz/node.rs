@@ -407,3 +407,6 @@ fn pod_references(pod: &Value, namespace: &str, name: &str) -> Vec<Vertex> {
     add(Kind::ResourceClaim, text(pod, "/status/extendedResourceClaimStatus/resourceClaimName"));
     found
 }
+
+#[cfg(test)]
+mod tests;

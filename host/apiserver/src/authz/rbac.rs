@@ -316,3 +316,6 @@ fn explain(namespace: &str, grant: &Grant) -> String {
     };
     format!("{binding} of {} {:?} to {}", grant.role.kind, &*grant.role.name, grant.subject)
 }
+
+#[cfg(test)]
+mod tests;

@@ -170,3 +170,6 @@ pub fn describe(rules: &[Rule]) -> Vec<String> {
     }
     joined.values().map(Rule::compact).collect::<BTreeSet<_>>().into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests;
