@@ -1,6 +1,13 @@
 //! Server-side tables: what `kubectl get` prints (API reference, `meta.k8s.io/v1` Table).
+//!
+//! Names, types and priorities of the columns, and what stands in the cells, are those of Kubernetes' own printers in
+//! their wide form: clients hide what has a priority above 0. Kinds without columns of their own get name and time.
 
 mod age;
+mod cells;
+mod custom;
+mod pod;
+mod specs;
 
 pub use age::{age, human_duration};
 
@@ -26,12 +33,31 @@ pub struct Column {
 
 /// The columns of a resource's table.
 pub fn columns(definition: &ResourceDefinition) -> Vec<Column> {
-    let _ = definition;
-    todo!()
+    if definition.builtin {
+        specs::columns(&definition.group, &definition.kind)
+    } else {
+        custom::columns(&definition.columns)
+    }
 }
 
 /// The cells of an object's row, one for each column; ages count to `now`.
 pub fn row_cells(definition: &ResourceDefinition, object: &Value, now: Timestamp) -> Vec<Value> {
-    let _ = (definition, object, now);
-    todo!()
+    if definition.builtin {
+        cells::cells(&definition.group, &definition.kind, object, now)
+    } else {
+        custom::cells(&definition.columns, object, now)
+    }
 }
+
+/// The columns of a `Scale`, the kind of the subresource.
+pub fn scale_columns() -> Vec<Column> {
+    specs::columns("autoscaling", "Scale")
+}
+
+/// The cells of a `Scale`.
+pub fn scale_cells(scale: &Value, now: Timestamp) -> Vec<Value> {
+    cells::cells("autoscaling", "Scale", scale, now)
+}
+
+#[cfg(test)]
+mod tests;
