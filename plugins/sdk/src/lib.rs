@@ -26,6 +26,7 @@
 //! `crate-type = ["cdylib", "rlib"]` for `wasm32-unknown-unknown`; the same crate's tests run natively.
 
 pub mod bindings;
+mod convert;
 pub mod host;
 mod input;
 mod macros;
@@ -43,6 +44,7 @@ pub use bindings::{
     scheduler::exports::portcullis::policy::scheduler::{NodeBatch, Placement, SchedulerDeclaration},
     validator::exports::portcullis::policy::validator::Verdict,
 };
+pub use convert::to_json;
 pub use input::Input;
 #[doc(hidden)]
 pub use macros::runtime;
