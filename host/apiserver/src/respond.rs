@@ -59,6 +59,11 @@ pub fn status(output: &Output, status: &Status) -> Response<Body> {
     response
 }
 
+/// A Status that says of a success which code it was.
+pub fn status_with(code: u16, output: &Output, status: &Status) -> Response<Body> {
+    value(code, output, &serde_json::to_value(status).unwrap_or_default())
+}
+
 /// What the reference answers to paths that it does not serve at all.
 pub fn page_not_found() -> Response<Body> {
     let mut response = raw(404, "text/plain; charset=utf-8", "404 page not found\n");

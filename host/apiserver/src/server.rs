@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::authn::{self, Authenticators, ConnectionInfo};
-use crate::authz::{Authorizer, feed};
+use crate::authz::{Authorizer, aggregate, feed};
 use crate::context::{Context, RequestContext, UserInfo};
 use crate::flow::{FlowControl, is_long_running};
 use crate::handlers::scope::cache_of;
@@ -26,6 +26,7 @@ use crate::health::Health;
 use crate::negotiation::{Output, negotiate_plain};
 use crate::pki::Pki;
 use crate::server_config::ServerConfig;
+use crate::strategy::allocate::Reservations;
 use crate::tokens::TokenIssuer;
 use crate::{bootstrap, handlers, health, request_info, respond};
 
@@ -57,6 +58,8 @@ pub struct ApiServer {
     pub tokens: Arc<TokenIssuer>,
     /// Health checks and metrics.
     pub health: Health,
+    /// Node ports that are being handed out.
+    pub reservations: Reservations,
 }
 
 /// What an [`ApiServer`] is made of that it does not make itself.
@@ -89,6 +92,7 @@ impl ApiServer {
         Arc::new(Self {
             flow: FlowControl::new(&parts.config),
             health: Health::default(),
+            reservations: Reservations::default(),
             tenant: parts.tenant,
             config: parts.config,
             store: parts.store,
@@ -114,6 +118,9 @@ impl ApiServer {
             registry.resource(group, version, plural).map(|definition| cache_of(self, definition))
         };
         feed::start(&self.authorizer, &registry, cache, shutdown).await?;
+        if let Some(roles) = cache("rbac.authorization.k8s.io", "v1", "clusterroles") {
+            tokio::spawn(aggregate::run(self.store.clone(), roles, shutdown.clone()));
+        }
         Ok(())
     }
 

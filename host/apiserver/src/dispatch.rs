@@ -1,0 +1,147 @@
+//! Routes an authenticated and authorized request to the handler of its verb.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{Method, Request, Response};
+use portcullis_machinery::Status;
+
+use crate::context::Context;
+use crate::documents;
+use crate::handlers::{Scope, create, delete, get, list, patch, scale, subresources, update, watch};
+use crate::negotiation::{Output, check_route_accept, negotiate, negotiate_plain};
+use crate::request_info::query_pairs;
+use crate::respond;
+use crate::server::ApiServer;
+
+/// Answers a request. Whatever goes wrong becomes a Status in the form that the client takes.
+pub async fn dispatch(server: &Arc<ApiServer>, cx: &Context, request: Request<Body>) -> Response<Body> {
+    let query = query_pairs(request.uri().query().unwrap_or(""));
+    let output = negotiate_plain(request.headers(), &query).unwrap_or_default();
+    match route(server, cx, request, query).await {
+        Ok(response) => response,
+        Err(status) => respond::status(&output, &status),
+    }
+}
+
+async fn route(
+    server: &Arc<ApiServer>,
+    cx: &Context,
+    request: Request<Body>,
+    query: Vec<(String, String)>,
+) -> Result<Response<Body>, Status> {
+    let info = &cx.info;
+    let path = request.uri().path();
+    if !info.is_resource_request {
+        let known = documents::serve(server, request.method(), path, &query, request.headers());
+        return known.unwrap_or_else(|| Ok(respond::page_not_found()));
+    }
+    let registry = server.registry.load_full();
+    if path.split('/').any(|part| matches!(part, "." | "..")) {
+        return Err(Status::resource_not_found());
+    }
+    let Some(group) = registry.group(&info.api_group) else { return Ok(respond::page_not_found()) };
+    if !group.versions.contains(&info.api_version) {
+        return Err(Status::resource_not_found());
+    }
+    let found = registry.resource(&info.api_group, &info.api_version, &info.resource);
+    let Some(definition) = found.cloned() else { return Err(Status::resource_not_found()) };
+    let is_namespace = definition.plural == "namespaces" && definition.group.is_empty();
+    if !definition.namespaced && !info.namespace.is_empty() && !is_namespace {
+        return Err(Status::resource_not_found());
+    }
+    let subresource = match info.subresource.as_str() {
+        "" => None,
+        name => Some(definition.subresource(name).cloned().ok_or_else(Status::resource_not_found)?),
+    };
+    // A list with `fieldSelector=metadata.name=x` has that name in its info; the path is what counts here.
+    let collection = matches!(info.verb.as_str(), "list" | "deletecollection" | "create")
+        || (info.verb == "watch" && !path.contains("/watch/"));
+    let name = if collection && subresource.is_none() { String::new() } else { info.name.clone() };
+    let (parts, body) = request.into_parts();
+    let mut scope = Scope {
+        server: server.clone(),
+        cx: cx.clone(),
+        namespace: if definition.namespaced { info.namespace.clone() } else { String::new() },
+        name,
+        subresource,
+        definition,
+        query,
+        headers: parts.headers,
+        output: Output::default(),
+    };
+    check_method(&scope, &parts.method, info.name.is_empty() || collection)?;
+    let method = parts.method;
+    if method == Method::PATCH {
+        patch::kind_of(&scope)?;
+    }
+    let plain: &[&str] = if scope.sub() == "log" { &["text/plain"] } else { &[] };
+    check_route_accept(&scope.headers, matches!(info.verb.as_str(), "list" | "watch"), plain)?;
+    if scope.definition.namespaced && scope.namespace.is_empty() && !matches!(info.verb.as_str(), "list" | "watch" | "deletecollection" | "create") {
+        return Err(Status::resource_not_found());
+    }
+    scope.output = negotiate(&scope.headers, &scope.query)?;
+    if scope.sub() == "scale" {
+        return scale::scale(&scope, &method, body).await;
+    }
+    match info.verb.as_str() {
+        "get" if method == Method::GET => get::get(&scope).await,
+        "list" => list::list(&scope).await,
+        "watch" => {
+            let name = scope.name.clone();
+            watch::watch(&scope, &name).await
+        }
+        "create" if scope.subresource.is_some() => subresources::post(&scope, body).await,
+        "create" => create::create(&scope, body).await,
+        "update" => update::update(&scope, body).await,
+        "patch" => patch::patch(&scope, body).await,
+        "delete" => delete::delete(&scope, body).await,
+        "deletecollection" => delete::delete_collection(&scope, body).await,
+        _ => Err(Status::method_not_allowed()),
+    }
+}
+
+/// Refuses methods that the resource does not serve: as the reference's routes, by method and path.
+fn check_method(scope: &Scope, method: &Method, collection: bool) -> Result<(), Status> {
+    let has = |verb: &str| match &scope.subresource {
+        Some(sub) => sub.verbs.iter().any(|v| v == verb),
+        None => scope.definition.has_verb(verb),
+    };
+    let verb = if scope.subresource.is_some() {
+        match *method {
+            Method::GET => "get",
+            Method::POST => "create",
+            Method::PUT => "update",
+            Method::PATCH => "patch",
+            Method::DELETE => "delete",
+            _ => "",
+        }
+    } else {
+        match (method, collection) {
+            (&Method::GET, true) if scope.cx.info.verb == "watch" => "watch",
+            (&Method::GET, true) => "list",
+            (&Method::GET, false) if scope.cx.info.verb == "watch" => "watch",
+            (&Method::GET, false) => "get",
+            (&Method::POST, true) => "create",
+            (&Method::DELETE, true) => "deletecollection",
+            (&Method::PUT, false) => "update",
+            (&Method::PATCH, false) => "patch",
+            (&Method::DELETE, false) => "delete",
+            _ => "",
+        }
+    };
+    let collection_of_all = scope.definition.namespaced && scope.namespace.is_empty();
+    let allowed = !verb.is_empty() && has(verb) && !(collection_of_all && matches!(verb, "create" | "deletecollection"));
+    // The path of one object takes no POST although the collection does.
+    let post_to_object = verb == "create" && scope.subresource.is_none() && !scope.cx.info.name.is_empty();
+    if allowed && !post_to_object { Ok(()) } else { Err(Status::method_not_allowed()) }
+}
+
+/// What the server must have made before it serves: the caches of everything that is stored.
+pub fn start_caches(server: &ApiServer) {
+    for definition in server.registry.load().all() {
+        if definition.is_stored() && definition.storage.version == definition.version {
+            let _ = crate::handlers::scope::cache_of(server, definition);
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! LIST: selection, paging, and lists spliced from the objects' stored bytes.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::Response;
+use portcullis_machinery::{Status, Value};
+use portcullis_storage::StoreError;
+use portcullis_storage::cache::{CachedObject, Snapshot};
+use serde_json::json;
+
+use super::Scope;
+use super::options::ListOptions;
+use super::scope::{parse_version, store_error, too_large};
+use super::transform::{include, partial, table};
+use crate::negotiation::Transform;
+use crate::respond;
+
+/// One page of a list.
+pub struct Page {
+    /// The revision that was read at.
+    pub revision: u64,
+    /// The objects.
+    pub objects: Vec<Arc<CachedObject>>,
+    /// The token for the next page; empty if this is the last one.
+    pub continue_token: String,
+    /// How many objects follow; known only if nothing was selected.
+    pub remaining: Option<usize>,
+}
+
+/// Answers with a list.
+///
+/// # Errors
+/// 400, 410, 422 or 504 for options that cannot be met.
+pub async fn list(scope: &Scope) -> Result<Response<Body>, Status> {
+    let options = ListOptions::read(&scope.query, &scope.definition, false)?;
+    let page = page(scope, &options).await?;
+    respond_page(scope, &page)
+}
+
+/// Whether an object is selected.
+pub fn selects(options: &ListOptions, object: &CachedObject) -> bool {
+    options.labels.matches(|key| object.label(key)) && options.fields.matches(|field| object.field(field))
+}
+
+/// The namespace that a list is narrowed to, by its path or its field selector.
+pub fn namespace_of<'a>(scope: &'a Scope, options: &'a ListOptions) -> Option<&'a str> {
+    if !scope.definition.namespaced {
+        None
+    } else if scope.namespace.is_empty() {
+        options.fields.required("metadata.namespace").filter(|namespace| !namespace.is_empty())
+    } else {
+        Some(&scope.namespace)
+    }
+}
+
+/// Reads one page.
+///
+/// # Errors
+/// As [`list`].
+pub async fn page(scope: &Scope, options: &ListOptions) -> Result<Page, Status> {
+    let cache = scope.cache();
+    let all = scope.definition.key_prefix(None);
+    let prefix = scope.definition.key_prefix(namespace_of(scope, options));
+    let mut after = None;
+    let mut exact = None;
+    let mut wanted = None;
+    if options.continue_token.is_empty() {
+        wanted = parse_version(&options.resource_version)
+            .map_err(|text| Status::bad_request(format!("invalid resource version: {text}")))?;
+        let legacy_exact = options.version_match.is_empty() && options.limit > 0 && wanted.is_some_and(|v| v > 0);
+        if options.version_match == "Exact" || legacy_exact {
+            exact = wanted;
+        }
+    } else {
+        let (revision, start) = decode_continue(&options.continue_token)
+            .map_err(|text| Status::bad_request(format!("invalid continue token: {text}")))?;
+        if !matches!(options.resource_version.as_str(), "" | "0") {
+            return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+        }
+        after = Some(format!("{prefix}{}", start.trim_start_matches('/').trim_end_matches('\0')));
+        exact = u64::try_from(revision).ok();
+    }
+    let snapshot = match exact {
+        Some(revision) => cache.snapshot_at(revision).await,
+        None => cache.snapshot(wanted).await,
+    };
+    let snapshot = snapshot.map_err(|error| match error {
+        StoreError::FutureRevision { current } => too_large(exact.or(wanted).unwrap_or(0), current),
+        StoreError::Compacted { .. } if !options.continue_token.is_empty() => expired_page(&options.continue_token, &all),
+        StoreError::Compacted { .. } => Status::expired("The resourceVersion for the provided list is too old."),
+        other => store_error(&other),
+    })?;
+    // As in the reference, a limit does not count for a list of whatever is in the cache.
+    let limit = if options.resource_version == "0" && options.continue_token.is_empty() { 0 } else { options.limit };
+    Ok(collect(options, &snapshot, &prefix, after.as_deref(), limit))
+}
+
+fn collect(options: &ListOptions, snapshot: &Snapshot, prefix: &str, after: Option<&str>, limit: i64) -> Page {
+    let limit = usize::try_from(limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+    let everything = options.selects_everything();
+    let mut page = Page {
+        revision: snapshot.revision,
+        objects: Vec::new(),
+        continue_token: String::new(),
+        remaining: None,
+    };
+    let mut rest = snapshot.under(prefix, after);
+    let mut last: Option<Arc<str>> = None;
+    for object in rest.by_ref() {
+        if !everything && !selects(options, object) {
+            continue;
+        }
+        if page.objects.len() == limit {
+            let key = last.as_deref().unwrap_or(prefix);
+            page.continue_token = encode_continue(snapshot.revision, &key[prefix.len().min(key.len())..]);
+            page.remaining = everything.then(|| 1 + rest.count());
+            break;
+        }
+        last = Some(object.key.clone());
+        page.objects.push(object.clone());
+    }
+    page
+}
+
+/// Answers with a page in the form that was negotiated.
+///
+/// # Errors
+/// 406 if the client asked for the metadata of one object.
+pub fn respond_page(scope: &Scope, page: &Page) -> Result<Response<Body>, Status> {
+    let output = &scope.output;
+    if output.transform == Transform::None && !scope.converts() {
+        return Ok(respond::compress(&scope.headers, 200, output, splice(scope, page)));
+    }
+    let objects: Vec<Arc<Value>> = page.objects.iter().map(|object| scope.object_of(object)).collect();
+    let metadata = list_metadata(page);
+    let document = match output.transform {
+        Transform::None => {
+            let items: Vec<Value> = objects.iter().map(|object| list_item(object)).collect();
+            json!({
+                "kind": scope.definition.list_kind, "apiVersion": scope.definition.api_version(),
+                "metadata": metadata, "items": items,
+            })
+        }
+        Transform::PartialList => {
+            let items: Vec<Value> = objects.iter().map(|object| partial(output, object)).collect();
+            json!({
+                "kind": "PartialObjectMetadataList", "apiVersion": output.meta_version(),
+                "metadata": metadata, "items": items,
+            })
+        }
+        Transform::Table => table(scope, objects.iter().map(|object| &**object), metadata, true, include(scope)?),
+        Transform::Partial => {
+            return Err(Status::failure(
+                406,
+                "NotAcceptable",
+                format!(
+                    "you requested PartialObjectMetadata, but the requested object is a list (*{}.{})",
+                    super::transform::go_package(scope),
+                    scope.definition.list_kind
+                ),
+            ));
+        }
+    };
+    Ok(respond::value(200, output, &document))
+}
+
+fn list_item(object: &Value) -> Value {
+    let mut item = object.clone();
+    if let Some(map) = item.as_object_mut() {
+        map.remove("kind");
+        map.remove("apiVersion");
+    }
+    item
+}
+
+fn list_metadata(page: &Page) -> Value {
+    let mut metadata = json!({"resourceVersion": page.revision.to_string()});
+    if !page.continue_token.is_empty() {
+        metadata["continue"] = page.continue_token.as_str().into();
+    }
+    if let Some(remaining) = page.remaining {
+        metadata["remainingItemCount"] = remaining.into();
+    }
+    metadata
+}
+
+/// The list as bytes, from the objects' own bytes. Items of custom resources keep kind and apiVersion, those of
+/// built-in ones have none, as in the reference.
+fn splice(scope: &Scope, page: &Page) -> Bytes {
+    let items: usize = page.objects.iter().map(|object| object.wire.len() + 1).sum();
+    let mut out = BytesMut::with_capacity(items + 256);
+    let head = format!(
+        "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[",
+        scope.definition.list_kind,
+        scope.definition.api_version(),
+        list_metadata(page)
+    );
+    out.put_slice(head.as_bytes());
+    for (at, object) in page.objects.iter().enumerate() {
+        if at > 0 {
+            out.put_u8(b',');
+        }
+        if scope.definition.builtin {
+            out.put_u8(b'{');
+            out.put_slice(&object.item());
+        } else {
+            out.put_slice(&object.wire);
+        }
+    }
+    out.put_slice(b"]}");
+    out.freeze()
+}
+
+/// The token of a page: the revision of the list, and the last key given, as the reference writes it.
+fn encode_continue(revision: u64, last: &str) -> String {
+    let token = json!({"v": "meta.k8s.io/v1", "rv": revision, "start": format!("{last}\0")});
+    URL_SAFE_NO_PAD.encode(token.to_string())
+}
+
+fn decode_continue(token: &str) -> Result<(i64, String), String> {
+    const INVALID: &str = "continue key is not valid";
+    let data = URL_SAFE_NO_PAD.decode(token).map_err(|error| format!("{INVALID}: {error}"))?;
+    let value: Value = serde_json::from_slice(&data).map_err(|_| {
+        let first = data.first().copied().unwrap_or(b' ');
+        format!("{INVALID}: invalid character '{}' looking for beginning of value", char::from(first))
+    })?;
+    let version = value.get("v").and_then(Value::as_str).unwrap_or("");
+    if version != "meta.k8s.io/v1" {
+        return Err(format!("{INVALID}: server does not recognize this encoded version {version}"));
+    }
+    let revision = value.get("rv").and_then(Value::as_i64).unwrap_or(0);
+    if revision == 0 {
+        return Err(format!("{INVALID}: incorrect encoded start resourceVersion (version meta.k8s.io/v1)"));
+    }
+    let start = value.get("start").and_then(Value::as_str).unwrap_or("");
+    if start.is_empty() {
+        return Err(format!("{INVALID}: encoded start key empty (version meta.k8s.io/v1)"));
+    }
+    if start.split('/').any(|part| matches!(part.trim_end_matches('\0'), "." | "..")) || start.contains("//") {
+        return Err(format!("{INVALID}: {start}"));
+    }
+    Ok((revision, start.to_owned()))
+}
+
+/// 410 for a page whose revision is gone, with a token that continues from the same key at the present revision.
+fn expired_page(token: &str, _prefix: &str) -> Status {
+    let mut status = Status::expired(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list \
+         without the continue parameter, or use the continue token in this response to retrieve the remainder of the \
+         results. Continuing with the provided token results in an inconsistent list - objects that were created, \
+         modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+    );
+    if let Ok((_, start)) = decode_continue(token) {
+        let fresh = json!({"v": "meta.k8s.io/v1", "rv": -1, "start": start});
+        status.metadata.insert("continue".into(), URL_SAFE_NO_PAD.encode(fresh.to_string()).into());
+    }
+    status
+}

@@ -1,0 +1,117 @@
+//! What an answer makes of objects: nothing, metadata only, or the rows of a table.
+
+use axum::body::Body;
+use http::Response;
+use portcullis_machinery::{Status, Value, table};
+use serde_json::json;
+
+use super::Scope;
+use crate::negotiation::{Output, Transform};
+use crate::request_info::first;
+use crate::respond;
+
+/// How much of the object a table's row carries (`includeObject=`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Include {
+    /// The metadata.
+    Metadata,
+    /// Everything.
+    Object,
+    /// Nothing.
+    None,
+}
+
+/// Reads `includeObject=`.
+///
+/// # Errors
+/// 400 for another word.
+pub fn include(scope: &Scope) -> Result<Include, Status> {
+    match first(&scope.query, "includeObject").unwrap_or("") {
+        "" | "Metadata" => Ok(Include::Metadata),
+        "Object" => Ok(Include::Object),
+        "None" => Ok(Include::None),
+        other => Err(Status::bad_request(format!(
+            "Unable to convert to Table as requested: includeObject: Invalid value: {}: must be 'Metadata', \
+             'Object', 'None', or empty",
+            Value::from(other)
+        ))),
+    }
+}
+
+/// A PartialObjectMetadata of an object.
+pub fn partial(output: &Output, object: &Value) -> Value {
+    json!({
+        "kind": "PartialObjectMetadata",
+        "apiVersion": output.meta_version(),
+        "metadata": object.get("metadata").cloned().unwrap_or_else(|| json!({})),
+    })
+}
+
+/// A Table of objects. `metadata` is the list's; `columns` is whether the column definitions are to be given.
+pub fn table<'a>(
+    scope: &Scope,
+    objects: impl IntoIterator<Item = &'a Value>,
+    metadata: Value,
+    columns: bool,
+    include: Include,
+) -> Value {
+    let now = jiff::Timestamp::now();
+    let rows: Vec<Value> = objects
+        .into_iter()
+        .map(|object| {
+            let mut row = json!({"cells": table::row_cells(&scope.definition, object, now)});
+            row["object"] = match include {
+                Include::Metadata => partial(&scope.output, object),
+                Include::Object => object.clone(),
+                Include::None => Value::Null,
+            };
+            row
+        })
+        .collect();
+    let definitions = if columns {
+        serde_json::to_value(table::columns(&scope.definition)).unwrap_or_default()
+    } else {
+        Value::Null
+    };
+    json!({
+        "kind": "Table",
+        "apiVersion": scope.output.meta_version(),
+        "metadata": metadata,
+        "columnDefinitions": definitions,
+        "rows": rows,
+    })
+}
+
+/// The answer with one object.
+///
+/// # Errors
+/// 406 if the client asked for a list.
+pub fn respond_object(scope: &Scope, code: u16, object: &Value) -> Result<Response<Body>, Status> {
+    let is_status = object.get("kind").and_then(Value::as_str) == Some("Status");
+    match scope.output.transform {
+        _ if is_status => Ok(respond::value(code, &scope.output, object)),
+        Transform::None => Ok(respond::value(code, &scope.output, object)),
+        Transform::Partial => Ok(respond::value(code, &scope.output, &partial(&scope.output, object))),
+        Transform::PartialList => Err(Status::failure(
+            406,
+            "NotAcceptable",
+            format!(
+                "you requested PartialObjectMetadataList, but the requested object is not a list (*{}.{})",
+                go_package(scope),
+                scope.definition.kind
+            ),
+        )),
+        Transform::Table => {
+            let version = portcullis_machinery::object::resource_version(object);
+            let metadata = if version.is_empty() { json!({}) } else { json!({"resourceVersion": version}) };
+            let table = table(scope, [object], metadata, true, include(scope)?);
+            Ok(respond::value(code, &scope.output, &table))
+        }
+    }
+}
+
+/// The name of the reference's package for the group, which some of its messages show.
+pub fn go_package(scope: &Scope) -> &str {
+    let group = scope.group();
+    if group.is_empty() { "core" } else { group.split('.').next().unwrap_or(group) }
+}

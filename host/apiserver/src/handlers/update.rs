@@ -1,0 +1,299 @@
+//! PUT and PATCH: a new version of an object, built from the stored one and written with compare-and-swap.
+
+use axum::body::Body;
+use http::Response;
+use portcullis_machinery::status::{Cause, FieldErrorType};
+use portcullis_machinery::{Status, Value, codec, object};
+use portcullis_storage::cache::CachedObject;
+use portcullis_storage::{Expect, StoreError};
+use serde_json::json;
+
+use super::body::{self, Expected};
+use super::options::{WriteKind, WriteOptions, write_options};
+use super::scope::store_error;
+use super::transform::respond_object;
+use super::{Scope, names, patch, write};
+use crate::admission::Operation;
+use crate::negotiation::body_media;
+use crate::{ownership, strategy};
+
+/// How often a write is built anew because another one came in between.
+const ATTEMPTS: usize = 16;
+
+/// Changes an object in a way that is not a client's patch.
+pub type Change = Box<dyn Fn(&Value) -> Result<Value, Status> + Send + Sync>;
+
+/// Where the new version comes from.
+pub enum Source {
+    /// The client's object.
+    Replace(Value),
+    /// The client's patch.
+    Patch(patch::Patch),
+    /// A change by the server (scale, binding, …).
+    Change(Change),
+}
+
+/// Answers a PUT.
+///
+/// # Errors
+/// As the reference answers.
+pub async fn update(scope: &Scope, request_body: Body) -> Result<Response<Body>, Status> {
+    let bytes = body::read(request_body, scope.server.config.max_request_body_bytes).await?;
+    let options = write_options(&scope.query, WriteKind::Update)?;
+    let media = body_media(&scope.headers)?;
+    let definition = &scope.definition;
+    let expected = Expected {
+        group: &definition.group,
+        version: &definition.version,
+        kind: &definition.kind,
+        schema: &definition.schema,
+    };
+    let mut object = body::decode(&scope.cx, &bytes, media, expected, options.validation)?;
+    portcullis_machinery::defaults::apply_defaults(definition, &mut object);
+    let namespace = if definition.namespaced { scope.namespace.as_str() } else { "" };
+    names::fit_namespace(&mut object, namespace)?;
+    names::check_name(&object, &scope.name)?;
+    write::dedup_owners(scope, &mut object);
+    let (stored, created) = apply(scope, &Source::Replace(object), &options).await?;
+    respond_object(scope, if created { 201 } else { 200 }, &stored)
+}
+
+/// The options as admission sees them.
+fn options_value(options: &WriteOptions, kind: &str) -> Value {
+    let mut value = json!({"kind": kind, "apiVersion": "meta.k8s.io/v1"});
+    if options.dry_run {
+        value["dryRun"] = json!(["All"]);
+    }
+    if !options.field_manager.is_empty() {
+        value["fieldManager"] = options.field_manager.as_str().into();
+    }
+    value
+}
+
+/// Builds, admits and stores the new version; returns it as stored, and whether it was made rather than changed.
+///
+/// # Errors
+/// As the reference answers.
+pub async fn apply(scope: &Scope, source: &Source, options: &WriteOptions) -> Result<(Value, bool), Status> {
+    let cache = scope.cache();
+    let key = scope.key();
+    // The embedded engine's cache is never behind. With another store the cached version is tried first, and any
+    // failure is tried again with what the store holds.
+    let mut fresh = scope.server.store.revision_now().is_some();
+    for _ in 0..ATTEMPTS {
+        let existing = cache.get(&key, if fresh { None } else { Some(0) }).await.map_err(|e| store_error(&e))?;
+        let result = match &existing {
+            Some(existing) => attempt(scope, source, options, existing).await,
+            None => make(scope, source, options).await.map(|made| Some((made, true))),
+        };
+        match result {
+            Ok(Some(done)) => return Ok(done),
+            Ok(None) => fresh = true,
+            Err(status) if fresh => return Err(status),
+            Err(_) => fresh = true,
+        }
+    }
+    Err(Status::modified(scope.group(), scope.resource(), &scope.name))
+}
+
+/// The object is not there: some kinds, and apply, make it.
+async fn make(scope: &Scope, source: &Source, options: &WriteOptions) -> Result<Value, Status> {
+    let applies = matches!(source, Source::Patch(patch) if patch.kind == patch::PatchKind::Apply);
+    let puts = matches!(source, Source::Replace(_)) && scope.definition.allow_create_on_update;
+    if !(applies || puts) || !scope.sub().is_empty() {
+        return Err(scope.not_found());
+    }
+    let object = match source {
+        Source::Replace(object) => object.clone(),
+        Source::Patch(patch) => {
+            let mut object = patch.apply(scope, None, options)?;
+            let namespace = if scope.definition.namespaced { scope.namespace.as_str() } else { "" };
+            names::fit_namespace(&mut object, namespace)?;
+            names::check_name(&object, &scope.name)?;
+            object
+        }
+        Source::Change(_) => return Err(scope.not_found()),
+    };
+    let uid = object::uid(&object);
+    if !uid.is_empty() {
+        let why = if applies {
+            format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found")
+        } else {
+            precondition_text(scope, uid, "")
+        };
+        return Err(Status::conflict(scope.group(), scope.resource(), &scope.name, &why));
+    }
+    write::authorize(scope, "create")?;
+    let mut object = object;
+    if puts {
+        object::meta_mut(&mut object).remove("resourceVersion");
+    }
+    write::create(scope, object, options, options_value(options, "CreateOptions")).await
+}
+
+fn precondition_text(scope: &Scope, wanted: &str, found: &str) -> String {
+    format!(
+        "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
+         UID in precondition: {wanted}, UID in object meta: {found}",
+        scope.key()
+    )
+}
+
+/// One attempt on a version of the object; `None` if another write came in between.
+async fn attempt(
+    scope: &Scope,
+    source: &Source,
+    options: &WriteOptions,
+    existing: &CachedObject,
+) -> Result<Option<(Value, bool)>, Status> {
+    let (group, resource, name) = (scope.group(), scope.resource(), scope.name.as_str());
+    let old = scope.object_of(existing);
+    let mut new = match source {
+        Source::Replace(object) => {
+            let uid = object::uid(object);
+            if !uid.is_empty() && uid != object::uid(&old) {
+                let why = precondition_text(scope, uid, object::uid(&old));
+                return Err(Status::conflict(group, resource, name, &why));
+            }
+            let mut new = object.clone();
+            ownership::track(scope, Some(&old), &mut new, options);
+            new
+        }
+        Source::Patch(patch) => {
+            let mut new = patch.apply(scope, Some(&old), options)?;
+            if patch.kind != patch::PatchKind::Apply {
+                ownership::track(scope, Some(&old), &mut new, options);
+            }
+            let namespace = if scope.definition.namespaced { scope.namespace.as_str() } else { "" };
+            names::fit_namespace(&mut new, namespace)?;
+            names::check_name(&new, name)?;
+            new
+        }
+        Source::Change(change) => {
+            let mut new = change(&old)?;
+            ownership::track(scope, Some(&old), &mut new, options);
+            new
+        }
+    };
+    let mut attributes =
+        scope.attributes(Operation::Update, name, options.dry_run, options_value(options, "UpdateOptions"));
+    attributes.old_object = Some(old.clone());
+    write::check_namespace(scope, Operation::Update, name).await?;
+    write::mutate(scope, &attributes, &mut new).await?;
+    write::dedup_owners(scope, &mut new);
+    check_version(scope, &mut new, existing.revision)?;
+    let meta = object::meta_mut(&mut new);
+    match object::meta(&old).and_then(|old| old.get("generation")) {
+        Some(generation) => meta.insert("generation".into(), generation.clone()),
+        None => meta.remove("generation"),
+    };
+    strategy::prepare_for_update(scope, &mut new, &old)?;
+    keep_system_fields(&mut new, &old);
+    let claim = strategy::begin_update(scope, &mut new, &old, options.dry_run).await?;
+    let result = finish(scope, options, existing, &old, new, &attributes).await;
+    strategy::finish(scope, claim, matches!(result, Ok(Some(_))) && !options.dry_run).await;
+    result
+}
+
+async fn finish(
+    scope: &Scope,
+    options: &WriteOptions,
+    existing: &CachedObject,
+    old: &Value,
+    mut new: Value,
+    attributes: &crate::admission::AdmissionAttributes,
+) -> Result<Option<(Value, bool)>, Status> {
+    let _ = codec::conform(&mut new, &scope.definition.schema);
+    scope.server.authorizer.check_escalation(&scope.cx.user, &scope.cx.info, &new, Some(old))?;
+    write::validate(scope, attributes, &new).await?;
+    let over = object::deletion_timestamp(old).is_some()
+        && object::finalizers(&new).next().is_none()
+        && object::i64_at(old, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or(0) == 0
+        && strategy::may_end(scope, &new);
+    if options.dry_run {
+        return Ok(Some((new, false)));
+    }
+    let store = &scope.server.store;
+    let expect = Expect::ModRevision(existing.revision);
+    if over {
+        return match store.delete(&existing.key, expect).await {
+            Ok(_) | Err(StoreError::NotFound) => {
+                strategy::after_delete(scope, &new).await;
+                Ok(Some((new, false)))
+            }
+            Err(StoreError::Conflict { .. }) => Ok(None),
+            Err(error) => Err(store_error(&error)),
+        };
+    }
+    if same_but_for_times(&new, old) {
+        return Ok(Some(((*old).clone(), false)));
+    }
+    let bytes = write::stored_form(scope, &new);
+    match store.put(&existing.key, bytes, expect, write::time_to_live(scope)).await {
+        Ok(revision) => {
+            object::meta_mut(&mut new).insert("resourceVersion".into(), revision.to_string().into());
+            Ok(Some((new, false)))
+        }
+        Err(StoreError::Conflict { .. }) => Ok(None),
+        Err(error) => Err(store_error(&error)),
+    }
+}
+
+/// Whether the two differ in nothing but the times of field ownership.
+fn same_but_for_times(new: &Value, old: &Value) -> bool {
+    let without_times = |object: &Value| {
+        let mut object = object.clone();
+        let entries = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
+        for entry in entries.into_iter().flatten().filter_map(Value::as_object_mut) {
+            entry.remove("time");
+        }
+        object
+    };
+    new == old || without_times(new) == without_times(old)
+}
+
+/// Compares the client's resourceVersion with that of the stored object.
+fn check_version(scope: &Scope, new: &mut Value, current: u64) -> Result<(), Status> {
+    let (group, resource, name) = (scope.group(), scope.resource(), scope.name.as_str());
+    let given = object::resource_version(new).to_owned();
+    let wanted = if given.is_empty() {
+        0
+    } else {
+        given.parse::<u64>().map_err(|_| {
+            Status::failure(500, "", format!("strconv.ParseUint: parsing {}: invalid syntax", Value::from(given)))
+        })?
+    };
+    if wanted == 0 && !scope.definition.allow_unconditional_update {
+        let cause =
+            Cause::field(FieldErrorType::Invalid, "metadata.resourceVersion", "0", "must be specified for an update");
+        return Err(Status::invalid(group, resource, name, vec![cause]));
+    }
+    if wanted != 0 && wanted != current {
+        return Err(Status::modified(group, resource, name));
+    }
+    object::meta_mut(new).insert("resourceVersion".into(), current.to_string().into());
+    Ok(())
+}
+
+/// What an update cannot change: identity and the state of deletion.
+fn keep_system_fields(new: &mut Value, old: &Value) {
+    let Some(old) = object::meta(old) else { return };
+    let meta = object::meta_mut(new);
+    if meta.get("uid").and_then(Value::as_str).unwrap_or("").is_empty()
+        && let Some(uid) = old.get("uid")
+    {
+        meta.insert("uid".into(), uid.clone());
+    }
+    for field in ["creationTimestamp", "deletionTimestamp"] {
+        if let Some(value) = old.get(field) {
+            meta.insert(field.into(), value.clone());
+        }
+    }
+    if let Some(grace) = old.get("deletionGracePeriodSeconds") {
+        meta.entry("deletionGracePeriodSeconds").or_insert_with(|| grace.clone());
+    }
+    if !old.contains_key("deletionTimestamp") {
+        meta.remove("deletionTimestamp");
+        meta.remove("deletionGracePeriodSeconds");
+    }
+}

@@ -1,0 +1,235 @@
+//! WATCH: a stream of JSON frames, one for each event, made of the objects' shared bytes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::Response;
+use portcullis_machinery::{Status, Value, codec};
+use portcullis_storage::StoreError;
+use portcullis_storage::cache::{CacheEvent, EventKind, Filter, WatchItem, WatchRequest, WatchStart, Watcher};
+use rand::Rng as _;
+use serde_json::json;
+use tokio::time::{Instant, sleep_until};
+
+use super::Scope;
+use super::list::{namespace_of, selects};
+use super::options::ListOptions;
+use super::scope::{FRESH_WITHIN, parse_version, store_error, too_large};
+use super::transform::{Include, include, partial, table};
+use crate::negotiation::{Transform, check_stream};
+use crate::respond;
+
+/// How often a watch that reads bookmarks gets one. The reference sends about one a minute.
+const BOOKMARK_EVERY: Duration = Duration::from_secs(55);
+
+/// Starts a watch and answers with its stream. `name` narrows it to one object (`/watch/…/<name>`).
+///
+/// # Errors
+/// 400, 406, 422 or 500 for what the reference refuses before it starts to stream.
+pub async fn watch(scope: &Scope, name: &str) -> Result<Response<Body>, Status> {
+    let options = ListOptions::read(&scope.query, &scope.definition, true)?;
+    if let Some(selected) = options.fields.required("metadata.name")
+        && !name.is_empty()
+        && selected != name
+    {
+        return Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name"));
+    }
+    let version =
+        parse_version(&options.resource_version).map_err(|text| Status::failure(500, "", text))?.unwrap_or(0);
+    check_stream(&scope.output)?;
+    let included = include(scope)?;
+    let cache = scope.cache();
+    let start = match options.initial_events {
+        Some(true) => WatchStart::Initial,
+        Some(false) if version == 0 => WatchStart::Now,
+        _ => WatchStart::Revision(version),
+    };
+    let timeout = options.timeout.filter(|seconds| *seconds > 0).map_or_else(
+        || scope.server.config.min_request_timeout.mul_f64(1.0 + rand::rng().random::<f64>()),
+        |seconds| Duration::from_secs(seconds.unsigned_abs()),
+    );
+    let deadline = Instant::now() + timeout;
+    let mut failure = None;
+    if start == WatchStart::Initial && version > 0 && scope.server.hub.wait_for(version, FRESH_WITHIN).await.is_err() {
+        failure = Some(too_large(version, scope.server.hub.revision()));
+    }
+    let prefix = scope.definition.key_prefix(namespace_of(scope, &options));
+    let selected = if name.is_empty() { options.fields.required("metadata.name") } else { Some(name) };
+    let index = ["spec.nodeName", "metadata.name"]
+        .into_iter()
+        .find_map(|field| Some((field.to_owned(), options.fields.required(field)?.to_owned())))
+        .or_else(|| selected.map(|name| ("metadata.name".to_owned(), name.to_owned())));
+    let filter = filter(&options, name);
+    let watcher = match cache.watch(WatchRequest { prefix, start, filter, index }).await {
+        Ok(watcher) if failure.is_none() => Some(watcher),
+        Ok(_) => None,
+        Err(StoreError::Compacted { compact_revision }) => {
+            failure = Some(too_old(version, compact_revision));
+            None
+        }
+        Err(error) => return Err(store_error(&error)),
+    };
+    let stream = Frames {
+        scope: scope.clone(),
+        explicit_initial: scope.query.iter().any(|(key, _)| key == "sendInitialEvents"),
+        bookmarks: options.bookmarks,
+        included,
+        columns: true,
+    };
+    let frames = futures::stream::unfold(
+        State { frames: stream, watcher, failure, deadline, next_bookmark: Instant::now() + BOOKMARK_EVERY },
+        State::next,
+    );
+    Ok(respond::raw(200, "application/json", Body::from_stream(frames)))
+}
+
+fn filter(options: &ListOptions, name: &str) -> Option<Filter> {
+    if options.selects_everything() && name.is_empty() {
+        return None;
+    }
+    let (options, name) = (options.clone(), name.to_owned());
+    Some(Arc::new(move |object| (name.is_empty() || *object.name == *name) && selects(&options, object)))
+}
+
+fn too_old(wanted: u64, oldest: u64) -> Status {
+    Status::expired(format!("too old resource version: {wanted} ({oldest})"))
+}
+
+/// A watch under way.
+struct State {
+    frames: Frames,
+    watcher: Option<Watcher>,
+    failure: Option<Status>,
+    deadline: Instant,
+    next_bookmark: Instant,
+}
+
+impl State {
+    /// The next bytes for the client: all frames that are ready, in one piece.
+    async fn next(mut self) -> Option<(Result<Bytes, std::convert::Infallible>, Self)> {
+        if let Some(failure) = self.failure.take() {
+            return Some((Ok(error_frame(&failure)), self));
+        }
+        loop {
+            let watcher = self.watcher.as_mut()?;
+            let item = tokio::select! {
+                item = watcher.next() => item,
+                () = sleep_until(self.deadline) => return None,
+                () = sleep_until(self.next_bookmark) => {
+                    self.next_bookmark = Instant::now() + BOOKMARK_EVERY;
+                    let revision = watcher.bookmark().filter(|_| self.frames.bookmarks);
+                    match revision {
+                        Some(revision) => return Some((Ok(self.frames.bookmark(revision, false)), self)),
+                        None => continue,
+                    }
+                }
+            };
+            let mut out = BytesMut::new();
+            let mut item = item;
+            loop {
+                match item {
+                    None => {
+                        self.watcher = None;
+                        break;
+                    }
+                    Some(WatchItem::Lagged) => {
+                        out.put_slice(&error_frame(&Status::expired("too old resource version: the watch fell behind")));
+                        self.watcher = None;
+                        break;
+                    }
+                    Some(WatchItem::Synced(revision)) => {
+                        if self.frames.bookmarks && self.frames.explicit_initial {
+                            out.put_slice(&self.frames.bookmark(revision, true));
+                        }
+                    }
+                    Some(WatchItem::Event(event)) => self.frames.event(&mut out, &event),
+                }
+                if out.len() > 64 * 1024 {
+                    break;
+                }
+                match self.watcher.as_mut().and_then(Watcher::try_next) {
+                    Some(next) => item = Some(next),
+                    None => break,
+                }
+            }
+            if !out.is_empty() {
+                return Some((Ok(out.freeze()), self));
+            }
+        }
+    }
+}
+
+/// Makes frames of events.
+struct Frames {
+    scope: Scope,
+    explicit_initial: bool,
+    bookmarks: bool,
+    included: Include,
+    columns: bool,
+}
+
+impl Frames {
+    fn event(&mut self, out: &mut BytesMut, event: &CacheEvent) {
+        let kind = match event.kind {
+            EventKind::Added => "ADDED",
+            EventKind::Modified => "MODIFIED",
+            EventKind::Deleted => "DELETED",
+        };
+        if self.scope.output.transform == Transform::None && !self.scope.converts() {
+            frame(out, kind, &event.object.wire);
+        } else {
+            let object = self.scope.object_of(&event.object);
+            let document = self.transform(&object);
+            frame(out, kind, &codec::encode(&document));
+        }
+    }
+
+    fn transform(&mut self, object: &Value) -> Value {
+        let output = &self.scope.output;
+        match output.transform {
+            Transform::None => object.clone(),
+            Transform::Partial | Transform::PartialList => partial(output, object),
+            Transform::Table => {
+                let columns = std::mem::replace(&mut self.columns, false);
+                let version = portcullis_machinery::object::resource_version(object);
+                table(&self.scope, [object], json!({"resourceVersion": version}), columns, self.included)
+            }
+        }
+    }
+
+    fn bookmark(&mut self, revision: u64, end_of_initial: bool) -> Bytes {
+        let mut metadata = json!({"resourceVersion": revision.to_string()});
+        if end_of_initial {
+            metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+        }
+        let mut object = json!({
+            "kind": self.scope.definition.kind,
+            "apiVersion": self.scope.definition.api_version(),
+            "metadata": metadata,
+        });
+        // A bookmark is an empty object of the kind, with the parts that the kind always has.
+        let _ = codec::conform(&mut object, &self.scope.definition.schema);
+        object["metadata"] = metadata;
+        let document = self.transform(&object);
+        let mut out = BytesMut::new();
+        frame(&mut out, "BOOKMARK", &codec::encode(&document));
+        out.freeze()
+    }
+}
+
+fn frame(out: &mut BytesMut, kind: &str, object: &[u8]) {
+    out.reserve(object.len() + 40);
+    out.put_slice(b"{\"type\":\"");
+    out.put_slice(kind.as_bytes());
+    out.put_slice(b"\",\"object\":");
+    out.put_slice(object);
+    out.put_slice(b"}\n");
+}
+
+fn error_frame(status: &Status) -> Bytes {
+    let mut out = BytesMut::new();
+    frame(&mut out, "ERROR", &status.to_json());
+    out.freeze()
+}

@@ -1,0 +1,43 @@
+//! Who owns which fields (`metadata.managedFields`), on every write.
+
+use http::HeaderMap;
+use jiff::Timestamp;
+use portcullis_machinery::Value;
+use portcullis_machinery::apply::{Writer, track_update};
+
+use crate::handlers::Scope;
+use crate::handlers::options::WriteOptions;
+use crate::negotiation::header;
+
+/// The name of the one who writes: `fieldManager=`, or what the User-Agent says before its first slash.
+pub fn manager(options: &WriteOptions, headers: &HeaderMap) -> String {
+    if !options.field_manager.is_empty() {
+        return options.field_manager.clone();
+    }
+    let agent = header(headers, "user-agent").split('/').next().unwrap_or("");
+    agent.chars().filter(|c| !c.is_control()).take(128).collect()
+}
+
+/// Fields that the endpoint does not write, as paths of keys.
+pub fn reset_fields(scope: &Scope) -> &'static [&'static [&'static str]] {
+    match scope.sub() {
+        "" if scope.definition.has_status() => &[&["status"]],
+        "status" => &[&["spec"]],
+        _ => &[],
+    }
+}
+
+/// Brings the owners up to date for an ordinary write of `new` over `live`.
+pub fn track(scope: &Scope, live: Option<&Value>, new: &mut Value, options: &WriteOptions) {
+    let manager = manager(options, &scope.headers);
+    let api_version = scope.definition.api_version();
+    let writer = Writer {
+        manager: &manager,
+        subresource: scope.sub(),
+        api_version: &api_version,
+        schema: &scope.definition.schema,
+        reset_fields: reset_fields(scope),
+        now: Timestamp::now(),
+    };
+    track_update(live, new, &writer);
+}
