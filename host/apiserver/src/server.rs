@@ -28,7 +28,7 @@ use crate::pki::Pki;
 use crate::server_config::ServerConfig;
 use crate::strategy::allocate::Reservations;
 use crate::tokens::TokenIssuer;
-use crate::{bootstrap, handlers, health, request_info, respond};
+use crate::{bootstrap, dispatch, handlers, health, request_info, respond};
 
 static AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
@@ -238,7 +238,7 @@ impl ApiServer {
         let own = health::respond(self, &cx, request.method(), request.headers(), query).await;
         let mut response = match own {
             Some(response) => response,
-            None => handlers::dispatch(self, &cx, request).await,
+            None => dispatch::dispatch(self, &cx, request).await,
         };
         drop(place);
         for warning in cx.warnings.lock().iter() {
