@@ -16,6 +16,7 @@ pub mod object;
 pub mod queue;
 pub mod resource;
 pub mod serve;
+pub mod time;
 pub mod transport;
 pub mod watch;
 pub mod workers;
