@@ -6,6 +6,7 @@ use axum::body::Body;
 use http::{Method, Request, Response};
 use portcullis_machinery::Status;
 
+use crate::connect;
 use crate::context::Context;
 use crate::documents;
 use crate::handlers::{Scope, create, delete, get, list, patch, scale, subresources, update, watch};
@@ -58,6 +59,22 @@ async fn route(
     let collection = matches!(info.verb.as_str(), "list" | "deletecollection" | "create")
         || (info.verb == "watch" && !path.contains("/watch/"));
     let name = if collection && subresource.is_none() { String::new() } else { info.name.clone() };
+    let streams = matches!(info.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy");
+    if streams && subresource.is_some() {
+        let scope = Scope {
+            server: server.clone(),
+            cx: cx.clone(),
+            namespace: info.namespace.clone(),
+            name,
+            subresource,
+            definition,
+            query,
+            headers: request.headers().clone(),
+            output: Output::default(),
+        };
+        check_method(&scope, request.method(), false)?;
+        return connect::connect(&scope, request).await;
+    }
     let (parts, body) = request.into_parts();
     let mut scope = Scope {
         server: server.clone(),
@@ -75,8 +92,7 @@ async fn route(
     if method == Method::PATCH {
         patch::kind_of(&scope)?;
     }
-    let plain: &[&str] = if scope.sub() == "log" { &["text/plain"] } else { &[] };
-    check_route_accept(&scope.headers, matches!(info.verb.as_str(), "list" | "watch"), plain)?;
+    check_route_accept(&scope.headers, matches!(info.verb.as_str(), "list" | "watch"), &[])?;
     if scope.definition.namespaced && scope.namespace.is_empty() && !matches!(info.verb.as_str(), "list" | "watch" | "deletecollection" | "create") {
         return Err(Status::resource_not_found());
     }

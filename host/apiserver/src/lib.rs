@@ -6,6 +6,7 @@ pub mod admission;
 pub mod authn;
 pub mod authz;
 pub mod bootstrap;
+pub mod connect;
 pub mod context;
 pub mod dispatch;
 pub mod documents;
@@ -22,6 +23,7 @@ pub mod serve;
 pub mod server;
 pub mod server_config;
 pub mod strategy;
+pub mod system_objects;
 pub mod tokens;
 pub mod yaml;
 

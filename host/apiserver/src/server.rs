@@ -113,7 +113,11 @@ impl ApiServer {
     /// If the store fails.
     pub async fn start(self: &Arc<Self>, shutdown: &CancellationToken) -> Result<(), bootstrap::BootstrapError> {
         let registry = self.registry.load_full();
+        crate::dispatch::start_caches(self);
         bootstrap::ensure(&self.store, &registry).await?;
+        if let Err(status) = crate::system_objects::ensure(self).await {
+            tracing::warn!(error = status.message, "the cluster's own objects could not all be made");
+        }
         let cache = |group: &str, version: &str, plural: &str| {
             registry.resource(group, version, plural).map(|definition| cache_of(self, definition))
         };

@@ -1,7 +1,7 @@
 //! Subresources that are more than a part of the object: binding, eviction, tokens.
 
 use axum::body::Body;
-use http::{Method, Response};
+use http::Response;
 use portcullis_machinery::selector::LabelSelector;
 use portcullis_machinery::status::{Cause, StatusDetails};
 use portcullis_machinery::{Status, Value, codec, object};
@@ -217,14 +217,4 @@ async fn spend_budget(scope: &Scope, pod: &Value, dry_run: bool) -> Result<(), S
     };
     let options = WriteOptions { dry_run, ..WriteOptions::default() };
     update::apply(&of_budget, &update::Source::Change(Box::new(change)), &options).await.map(|_| ())
-}
-
-/// Whether a subresource is a stream to the node's kubelet, or a proxy.
-pub fn is_connect(scope: &Scope) -> bool {
-    matches!(scope.sub(), "log" | "exec" | "attach" | "portforward" | "proxy")
-}
-
-/// Whether a method is one that reads.
-pub fn reads(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD)
 }
