@@ -256,3 +256,6 @@ impl ApiServer {
         response
     }
 }
+
+#[cfg(test)]
+mod tests;
