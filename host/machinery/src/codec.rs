@@ -1,6 +1,11 @@
 //! Bytes to objects and back: JSON and YAML, strictness as the API's `fieldValidation`, and the normal form that the
 //! reference gives an object by decoding it into its own types.
 
+mod conform;
+mod parse;
+#[cfg(test)]
+mod tests;
+
 use crate::Status;
 use crate::schema::SchemaRef;
 use bytes::Bytes;
@@ -46,23 +51,24 @@ pub struct TypeError(pub String);
 /// Parses a body. Duplicate keys are in `strict_errors`. Syntax errors are `Err` with the decoder's message; the caller
 /// knows the kind and makes them a 400 with [`undecodable`].
 pub fn decode(body: &[u8], media: Media) -> Result<Decoded, TypeError> {
-    let _ = (body, media);
-    unimplemented!()
+    match media {
+        Media::Json => parse::json(body),
+        Media::Yaml => parse::yaml(body),
+    }
 }
 
 /// Makes `object` what the reference's types make of it: unknown fields dropped (and returned as
 /// `unknown field "…"`), zero values written or left out as the types say, quantities, times and bytes in normal form.
 pub fn conform(object: &mut Value, schema: &SchemaRef) -> Result<Vec<String>, TypeError> {
-    let _ = (object, schema);
-    unimplemented!()
+    conform::conform(object, schema)
 }
 
-/// [`decode`] and [`conform`] in one, with the strict errors of both in the order of the body.
+/// [`decode`] and [`conform`] in one: duplicate fields first, then unknown ones.
 pub fn decode_as(body: &[u8], media: Media, schema: &SchemaRef) -> Result<Decoded, TypeError> {
-    let _ = (body, media, schema);
-    unimplemented!()
+    let mut decoded = decode(body, media)?;
+    decoded.strict_errors.extend(conform(&mut decoded.object, schema)?);
+    Ok(decoded)
 }
-
 
 /// 400 for [`FieldValidation::Strict`].
 pub fn strict_failure(kind: &str, version: &str, strict_errors: &[String]) -> Status {
@@ -74,8 +80,25 @@ pub fn strict_failure(kind: &str, version: &str, strict_errors: &[String]) -> St
 
 /// The form on the wire and in the store: compact JSON that begins with `kind`, `apiVersion` and `metadata`.
 pub fn encode(object: &Value) -> Bytes {
-    let _ = object;
-    unimplemented!()
+    let mut out = Vec::with_capacity(1024);
+    let Value::Object(members) = object else {
+        return serde_json::to_vec(object).unwrap_or_default().into();
+    };
+    out.push(b'{');
+    const FIRST: [&str; 3] = ["kind", "apiVersion", "metadata"];
+    let first = FIRST.iter().filter_map(|key| members.get_key_value(*key));
+    let rest = members.iter().filter(|(key, _)| !FIRST.contains(&key.as_str()));
+    for (at, (key, value)) in first.chain(rest).enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        // Writing JSON into memory cannot fail: keys are strings and there is no I/O.
+        let _ = serde_json::to_writer(&mut out, key);
+        out.push(b':');
+        let _ = serde_json::to_writer(&mut out, value);
+    }
+    out.push(b'}');
+    out.into()
 }
 
 /// 400: a body that cannot be decoded as `kind`, in the reference's words.

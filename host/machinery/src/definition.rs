@@ -200,15 +200,49 @@ pub struct Registry {
 
 impl Registry {
     /// The built-in resources that a server with this configuration serves.
+    ///
+    /// A version that is stored as another one is served only once there is a conversion between the two; until then it
+    /// is left out rather than answered wrongly.
     pub fn builtin(config: &RuntimeConfig) -> Self {
-        let _ = config;
-        unimplemented!()
+        let wanted = |definition: &ResourceDefinition| {
+            let version = format!("{}/{}", definition.group, definition.version);
+            let resource = format!("{version}/{}", definition.plural);
+            let switch = config.switches.get(&resource).or_else(|| config.switches.get(&version));
+            switch.copied().unwrap_or(config.all || !definition.off_by_default)
+        };
+        let convertible = |definition: &ResourceDefinition| {
+            definition.storage.version == definition.version && definition.storage.group == definition.group
+        };
+        let all = builtin::DEFINITIONS.iter().filter(|definition| wanted(definition) && convertible(definition));
+        Self::of(all.cloned().collect())
     }
 
     /// This registry and custom resources. A custom resource never takes the place of a built-in one.
     pub fn with_custom(&self, custom: Vec<Arc<ResourceDefinition>>) -> Self {
-        let _ = custom;
-        unimplemented!()
+        let mut definitions = self.definitions.clone();
+        definitions.extend(custom.into_iter().filter(|d| self.resource(&d.group, &d.version, &d.plural).is_none()));
+        Self::of(definitions)
+    }
+
+    fn of(definitions: Vec<Arc<ResourceDefinition>>) -> Self {
+        let mut groups: Vec<Group> = Vec::new();
+        for definition in &definitions {
+            let at = groups.iter().position(|group| group.name == definition.group).unwrap_or_else(|| {
+                groups.push(Group { name: definition.group.clone(), versions: Vec::new() });
+                groups.len() - 1
+            });
+            if !groups[at].versions.contains(&definition.version) {
+                groups[at].versions.push(definition.version.clone());
+            }
+        }
+        let key = |d: &ResourceDefinition, last: &str| (d.group.clone(), d.version.clone(), last.to_owned());
+        let by_resource = definitions.iter().map(|d| (key(d, &d.plural), Arc::clone(d))).collect();
+        // Reviews of another scope share a kind's group; the first definition of a kind is the one that is meant.
+        let mut by_kind = HashMap::new();
+        for definition in &definitions {
+            by_kind.entry(key(definition, &definition.kind)).or_insert_with(|| Arc::clone(definition));
+        }
+        Self { definitions, groups, by_resource, by_kind }
     }
 
     /// The definition of a resource by its plural name.

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -69,6 +70,7 @@ pub struct PluginManager {
     host: Arc<dyn PolicyHost>,
     config: ManagerConfig,
     tables: ArcSwap<Tables>,
+    generation: AtomicU64,
     entries: Mutex<BTreeMap<String, Entry>>,
     /// Loads run one after another: an older version that compiles slowly never replaces a newer one.
     loading: tokio::sync::Mutex<()>,
@@ -82,6 +84,7 @@ impl PluginManager {
             host,
             config,
             tables: ArcSwap::default(),
+            generation: AtomicU64::new(0),
             entries: Mutex::default(),
             loading: tokio::sync::Mutex::default(),
         }
@@ -90,6 +93,11 @@ impl PluginManager {
     /// The runtime that plugins are loaded into.
     pub fn runtime(&self) -> &Runtime {
         &self.runtime
+    }
+
+    /// A number that changes whenever what serves does, so that answers remembered from before can be dropped.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// What serves now at a stage.
@@ -152,6 +160,7 @@ impl PluginManager {
     fn publish(&self) {
         let live: Vec<_> = self.entries.lock().values().filter_map(|entry| entry.live.clone()).collect();
         self.tables.store(Arc::new(Tables::new(live)));
+        self.generation.fetch_add(1, Ordering::Release);
     }
 
     async fn load_or_last_good(&self, object: &Value) -> (Option<Arc<LivePlugin>>, Option<(String, String)>) {
@@ -189,7 +198,14 @@ impl PluginManager {
         runtime_spec.limits = spec.limits()?;
         runtime_spec.grants = spec.grants();
         let policy = self.runtime.load(runtime_spec, Arc::clone(&self.host)).await?;
-        Ok(Arc::new(LivePlugin { name, order: spec.order, failure_policy: spec.failure_policy, matcher, policy }))
+        Ok(Arc::new(LivePlugin {
+            name,
+            order: spec.order,
+            failure_policy: spec.failure_policy,
+            embedded: spec.source.embedded.is_some(),
+            matcher,
+            policy,
+        }))
     }
 
     fn last_good_path(&self, name: &str) -> PathBuf {

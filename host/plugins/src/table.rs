@@ -17,6 +17,8 @@ pub struct LivePlugin {
     pub order: i32,
     /// What becomes of a request when the component fails.
     pub failure_policy: FailurePolicy,
+    /// Whether it is a component of the binary's own: its refusals are in the reference's words, without its name.
+    pub embedded: bool,
     /// Which requests it sees.
     pub matcher: Matcher,
     /// The component.

@@ -1,20 +1,86 @@
 //! A codec for any resource whose values are JSON.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
 use super::{CachedObject, ObjectCodec, splice_resource_version};
 use crate::KeyValue;
+
 /// Reads names, labels and selectable fields out of JSON values without building them up.
-pub struct JsonCodec {}
+pub struct JsonCodec {
+    fields: Vec<(Arc<str>, Vec<String>)>,
+    keep_values: bool,
+}
+
+#[derive(Deserialize)]
+struct Top<'a> {
+    #[serde(borrow, default)]
+    metadata: Metadata<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Metadata<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    namespace: Cow<'a, str>,
+    labels: Option<BTreeMap<Box<str>, Box<str>>>,
+}
+
+type Members<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
+
 impl JsonCodec {
     /// A codec for a resource with these selectable fields: the selector's name and the path of the value, member by
     /// member. Absent values read as the empty text; numbers and booleans as their JSON text.
     #[must_use]
-    pub fn new(_fields: &[(&str, &[&str])]) -> Self { todo!() }
+    pub fn new(fields: &[(&str, &[&str])]) -> Self {
+        let owned = |(name, path): &(&str, &[&str])| (Arc::from(*name), path.iter().map(|s| (*s).to_owned()).collect());
+        Self { fields: fields.iter().map(owned).collect(), keep_values: false }
+    }
+
     /// Keeps parsed forms, see [`CachedObject::keeping_value`].
     #[must_use]
-    pub fn keep_values(self, _keep: bool) -> Self { todo!() }
+    pub fn keep_values(mut self, keep: bool) -> Self {
+        self.keep_values = keep;
+        self
+    }
 }
+
+/// The text of the value at a path, parsing only the objects on the way.
+fn pick(members: &Members<'_>, path: &[String]) -> Option<Box<str>> {
+    let (first, rest) = path.split_first()?;
+    let raw = members.get(first.as_str())?;
+    if !rest.is_empty() {
+        return pick(&serde_json::from_str(raw.get()).ok()?, rest);
+    }
+    match raw.get() {
+        "null" => None,
+        text if text.starts_with('"') => serde_json::from_str::<String>(text).ok().map(Into::into),
+        text => Some(text.into()),
+    }
+}
+
 impl ObjectCodec for JsonCodec {
     fn decode(&self, kv: &KeyValue) -> Result<CachedObject, String> {
         let spliced = splice_resource_version(&kv.value, kv.mod_revision)?;
-        Ok(CachedObject::new(kv, spliced, "", ""))
+        let top: Top<'_> = serde_json::from_slice(&spliced.wire).map_err(|error| error.to_string())?;
+        let labels = top.metadata.labels.unwrap_or_default().into_iter().collect();
+        let mut fields = Vec::with_capacity(self.fields.len());
+        if !self.fields.is_empty() {
+            let members: Members<'_> = serde_json::from_slice(&spliced.wire).map_err(|error| error.to_string())?;
+            for (name, path) in &self.fields {
+                fields.push((Arc::clone(name), pick(&members, path).unwrap_or_default()));
+            }
+        }
+        let (name, namespace) = (top.metadata.name.into_owned(), top.metadata.namespace.into_owned());
+        Ok(CachedObject::new(kv, spliced, &name, &namespace)
+            .with_labels(labels)
+            .with_fields(fields)
+            .keeping_value(self.keep_values))
     }
 }

@@ -1,8 +1,10 @@
 //! One reader of a resource's events.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::CachedObject;
+use super::lane::{Change, Lane, Next};
 
 /// What happened, as the watcher's selectors make it look: an object that comes to match was added, one that no longer
 /// matches was deleted.
@@ -70,12 +72,89 @@ pub struct WatchRequest {
 }
 
 /// A watch under way.
-pub struct Watcher {}
+pub struct Watcher {
+    lane: Arc<Lane>,
+    position: u64,
+    /// Nothing at or before this revision is given: the watch starts after it.
+    after: u64,
+    prefix: String,
+    filter: Option<Filter>,
+    initial: VecDeque<WatchItem>,
+    ended: bool,
+}
+
 impl Watcher {
+    pub(super) fn new(lane: Arc<Lane>, after: u64, request: WatchRequest, initial: VecDeque<WatchItem>) -> Self {
+        let position = lane.position_after(after);
+        Self { lane, position, after, prefix: request.prefix, filter: request.filter, initial, ended: false }
+    }
+
     /// The next item; waits for it. `None` after [`WatchItem::Lagged`]. Cancel-safe.
-    pub async fn next(&mut self) -> Option<WatchItem> { todo!() }
+    pub async fn next(&mut self) -> Option<WatchItem> {
+        loop {
+            if let Some(item) = self.try_next() {
+                return Some(item);
+            }
+            if self.ended {
+                return None;
+            }
+            self.lane.ready(self.position).await;
+        }
+    }
+
     /// The next item if there is one already: take these until `None` to fill one write to the client.
-    pub fn try_next(&mut self) -> Option<WatchItem> { todo!() }
+    pub fn try_next(&mut self) -> Option<WatchItem> {
+        if let Some(item) = self.initial.pop_front() {
+            return Some(item);
+        }
+        while !self.ended {
+            match self.lane.read(self.position) {
+                Next::Empty(_) => return None,
+                Next::Lost => {
+                    self.ended = true;
+                    return Some(WatchItem::Lagged);
+                }
+                Next::Change(change) => {
+                    self.position += 1;
+                    if let Some(event) = self.seen(&change) {
+                        return Some(WatchItem::Event(event));
+                    }
+                }
+            }
+        }
+        None
+    }
+
     /// The revision for a bookmark: everything up to it has been given. `None` if items are waiting to be taken.
-    pub fn bookmark(&mut self) -> Option<u64> { todo!() }
+    pub fn bookmark(&mut self) -> Option<u64> {
+        if !self.initial.is_empty() || self.ended {
+            return None;
+        }
+        match self.lane.read(self.position) {
+            Next::Empty(revision) => Some(revision.max(self.after)),
+            Next::Change(_) | Next::Lost => None,
+        }
+    }
+
+    /// What a change looks like through the selectors.
+    fn seen(&self, change: &Change) -> Option<CacheEvent> {
+        if change.revision <= self.after || !change.object.key.starts_with(&self.prefix) {
+            return None;
+        }
+        let wanted = |object: &CachedObject| self.filter.as_ref().is_none_or(|filter| filter(object));
+        let before = change.prev.as_deref().is_some_and(wanted);
+        let now = !change.deleted && wanted(&change.object);
+        let (kind, object) = match (before, now) {
+            (false, false) => return None,
+            (false, true) => (EventKind::Added, Arc::clone(&change.object)),
+            (true, true) => (EventKind::Modified, Arc::clone(&change.object)),
+            (true, false) if change.deleted => (EventKind::Deleted, Arc::clone(&change.object)),
+            // It no longer matches: the client is shown what it knew, at the revision of the change.
+            (true, false) => {
+                let known = change.prev.as_ref()?;
+                (EventKind::Deleted, Arc::new(known.deleted_at(change.revision)))
+            }
+        };
+        Some(CacheEvent { kind, object, prev: change.prev.clone(), revision: change.revision })
+    }
 }

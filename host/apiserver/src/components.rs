@@ -1,0 +1,31 @@
+//! The steps of a request that components decide: the chain of authenticators, the authorizers, and admission.
+//!
+//! The host's part is to make the document, to ask the plugins whose rules match in their order, to turn their values
+//! into effects (a user, a changed object, a `Status`), and to keep a failing component from being more than its
+//! failure policy says.
+
+mod admission;
+mod authentication;
+
+pub use admission::ComponentAdmission;
+pub use authentication::ComponentAuthenticators;
+
+use portcullis_machinery::Status;
+use portcullis_plugins::spec::FailurePolicy;
+use portcullis_plugins::table::LivePlugin;
+use portcullis_policy::CallError;
+
+/// What becomes of a request when a component failed: nothing where its policy is to be ignored, else a `Status` that
+/// names the plugin and says what happened.
+fn failed(plugin: &LivePlugin, error: &CallError) -> Result<(), Status> {
+    tracing::warn!(plugin = plugin.name, reason = error.reason(), %error, "a policy failed");
+    if plugin.failure_policy == FailurePolicy::Ignore {
+        return Ok(());
+    }
+    let message = format!("plugin {:?} failed: {error}", plugin.name);
+    Err(match error {
+        CallError::Saturated(_) => Status::too_many_requests(message, 1),
+        CallError::DeadlineExceeded(_) => Status::timeout(message),
+        _ => Status::internal(message),
+    })
+}

@@ -1,0 +1,265 @@
+//! Steps 4, 6 and 7 by components.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use portcullis_machinery::status::{Cause, FieldErrorType, StatusDetails};
+use portcullis_machinery::{Status, Value, patch};
+use portcullis_plugins::manager::PluginManager;
+use portcullis_plugins::matching::{RequestKind, Subject};
+use portcullis_plugins::table::LivePlugin;
+use portcullis_policy::{
+    AdmissionDocument, Denial, Document, FieldErrorType as WitErrorType, Findings, PatchOperation, PatchOperationKind,
+    Stage,
+};
+use serde_json::json;
+
+use super::failed;
+use crate::admission::{Admission, AdmissionAttributes, GroupVersionName};
+use crate::context::{Context, UserInfo};
+
+/// The longest text of one Warning header, in bytes.
+const MAX_WARNING: usize = 256;
+
+/// The admission plugins.
+pub struct ComponentAdmission {
+    plugins: Arc<PluginManager>,
+}
+
+impl ComponentAdmission {
+    /// The mutators and validators that `plugins` has in service at the time of each request.
+    pub fn new(plugins: Arc<PluginManager>) -> Self {
+        Self { plugins }
+    }
+
+    /// The plugins of a stage whose rules and selectors match.
+    fn matching(&self, stage: Stage, attributes: &AdmissionAttributes, object: &Value) -> Vec<Arc<LivePlugin>> {
+        let kind = RequestKind {
+            operation: attributes.operation.as_str(),
+            group: &attributes.resource.group,
+            version: &attributes.resource.version,
+            resource: &attributes.resource.name,
+            subresource: &attributes.subresource,
+        };
+        let subject = Subject {
+            namespace: &attributes.namespace,
+            namespace_object: attributes.namespace_object.as_deref(),
+            object: (!object.is_null()).then_some(object),
+            old_object: attributes.old_object.as_deref(),
+        };
+        let table = self.plugins.stage(stage);
+        let candidates = table.for_kind(&kind);
+        candidates.iter().filter(|plugin| plugin.matcher.matches_subject(&subject)).cloned().collect()
+    }
+}
+
+fn group_version(of: &GroupVersionName, last: &str) -> Value {
+    json!({"group": of.group, "version": of.version, last: of.name})
+}
+
+fn user_info(user: &UserInfo) -> Value {
+    let extra: serde_json::Map<String, Value> =
+        user.extra.iter().map(|(key, values)| (key.clone(), json!(values))).collect();
+    json!({"username": user.username, "uid": user.uid, "groups": user.groups, "extra": extra})
+}
+
+/// The document's `request`, with the names of an AdmissionReview request.
+fn request(cx: &Context, attributes: &AdmissionAttributes) -> Arc<Value> {
+    Arc::new(json!({
+        "uid": cx.request_id,
+        "operation": attributes.operation.as_str(),
+        "kind": group_version(&attributes.kind, "kind"),
+        "resource": group_version(&attributes.resource, "resource"),
+        "subResource": attributes.subresource,
+        "name": attributes.name,
+        "namespace": attributes.namespace,
+        "dryRun": attributes.dry_run,
+        "userInfo": user_info(&attributes.user),
+        "options": attributes.options,
+    }))
+}
+
+fn document(attributes: &AdmissionAttributes, object: Option<Arc<Value>>, request: Arc<Value>) -> Arc<dyn Document> {
+    Arc::new(AdmissionDocument {
+        object,
+        old_object: attributes.old_object.clone(),
+        namespace_object: attributes.namespace_object.clone(),
+        request,
+    })
+}
+
+fn warn(cx: &Context, warnings: &[String]) {
+    for text in warnings {
+        let end = (0..=text.len().min(MAX_WARNING)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        cx.warn(&text[..end]);
+    }
+}
+
+/// The `Status` of a refusal.
+fn denied(plugin: &LivePlugin, attributes: &AdmissionAttributes, denial: &Denial) -> Status {
+    let GroupVersionName { group, name: resource, .. } = &attributes.resource;
+    let why = if plugin.embedded {
+        denial.message.clone()
+    } else {
+        format!("plugin {:?} denied the request: {}", plugin.name, denial.message)
+    };
+    let mut status = Status::forbidden(group, resource, &attributes.name, &why);
+    if (400..500).contains(&denial.code) && denial.code != 403 {
+        status.code = denial.code;
+        status.reason = reason_of(denial.code).to_owned();
+        status.message = why;
+    }
+    if !denial.reason.is_empty() {
+        status.reason.clone_from(&denial.reason);
+    }
+    if !denial.causes.is_empty() {
+        let causes = denial.causes.iter().map(|cause| Cause {
+            reason: cause.reason.clone(),
+            message: cause.message.clone(),
+            field: cause.field.clone(),
+        });
+        status.details.get_or_insert_with(StatusDetails::default).causes = causes.collect();
+    }
+    status
+}
+
+/// The reason that goes with a code where the component gives none (API reference, `StatusReason`).
+fn reason_of(code: u16) -> &'static str {
+    match code {
+        400 => "BadRequest",
+        401 => "Unauthorized",
+        404 => "NotFound",
+        405 => "MethodNotAllowed",
+        409 => "Conflict",
+        410 => "Gone",
+        413 => "RequestEntityTooLarge",
+        422 => "Invalid",
+        429 => "TooManyRequests",
+        _ => "Forbidden",
+    }
+}
+
+/// A guest's operations as one JSON patch. Values that are no JSON make the answer unusable.
+fn json_patch(operations: &[PatchOperation]) -> Result<Vec<u8>, String> {
+    let mut list = Vec::with_capacity(operations.len());
+    for operation in operations {
+        let op = match operation.op {
+            PatchOperationKind::Add => "add",
+            PatchOperationKind::Replace => "replace",
+            PatchOperationKind::Remove => "remove",
+            PatchOperationKind::Test => "test",
+        };
+        let mut entry = json!({"op": op, "path": operation.path});
+        if operation.op != PatchOperationKind::Remove {
+            entry["value"] = serde_json::from_str(&operation.value)
+                .map_err(|error| format!("the value for {} is not JSON: {error}", operation.path))?;
+        }
+        list.push(entry);
+    }
+    serde_json::to_vec(&list).map_err(|error| error.to_string())
+}
+
+fn causes(findings: &Findings) -> Vec<Cause> {
+    let error_type = |error_type: WitErrorType| match error_type {
+        WitErrorType::Required => FieldErrorType::Required,
+        WitErrorType::Invalid => FieldErrorType::Invalid,
+        WitErrorType::NotSupported => FieldErrorType::NotSupported,
+        WitErrorType::Duplicate => FieldErrorType::Duplicate,
+        WitErrorType::Forbidden => FieldErrorType::Forbidden,
+        WitErrorType::NotFound => FieldErrorType::NotFound,
+        WitErrorType::TooLong => FieldErrorType::TooLong,
+        WitErrorType::TooMany => FieldErrorType::TooMany,
+        WitErrorType::TypeInvalid => FieldErrorType::TypeInvalid,
+    };
+    let cause = |error: &portcullis_policy::FieldError| {
+        Cause::field(error_type(error.error_type), error.field.clone(), &error.value, &error.detail)
+    };
+    findings.errors.iter().map(cause).collect()
+}
+
+#[async_trait]
+impl Admission for ComponentAdmission {
+    async fn mutate(&self, cx: &Context, attributes: &AdmissionAttributes, object: &mut Value) -> Result<(), Status> {
+        let plugins = self.matching(Stage::Mutator, attributes, object);
+        if plugins.is_empty() {
+            return Ok(());
+        }
+        let request = request(cx, attributes);
+        for plugin in plugins {
+            // The instance holds on to the document only for its call, so the object is back in one piece after it.
+            let shared = Arc::new(std::mem::take(object));
+            let document = document(attributes, Some(Arc::clone(&shared)), Arc::clone(&request));
+            let answer = plugin.policy.call_mutator(&document);
+            drop(document);
+            *object = Arc::try_unwrap(shared).unwrap_or_else(|still_shared| Value::clone(&still_shared));
+            let mutation = match answer {
+                Ok(mutation) => mutation,
+                Err(error) => {
+                    failed(&plugin, &error)?;
+                    continue;
+                }
+            };
+            warn(cx, &mutation.warnings);
+            if let Some(denial) = &mutation.denied {
+                return Err(denied(&plugin, attributes, denial));
+            }
+            if mutation.patch.is_empty() {
+                continue;
+            }
+            let unusable =
+                |why: String| Status::internal(format!("plugin {:?} answered with a bad patch: {why}", plugin.name));
+            let operations = json_patch(&mutation.patch).map_err(unusable)?;
+            *object = patch::json_patch(object, &operations).map_err(|status| unusable(status.message))?;
+        }
+        Ok(())
+    }
+
+    async fn validate_object(
+        &self,
+        cx: &Context,
+        attributes: &AdmissionAttributes,
+        object: &Arc<Value>,
+    ) -> Result<(), Status> {
+        let plugins = self.matching(Stage::ObjectValidator, attributes, object);
+        if plugins.is_empty() {
+            return Ok(());
+        }
+        let object = (!object.is_null()).then(|| Arc::clone(object));
+        let document = document(attributes, object, request(cx, attributes));
+        let mut all = Vec::new();
+        for plugin in plugins {
+            match plugin.policy.call_object_validator(&document) {
+                Ok(findings) => {
+                    warn(cx, &findings.warnings);
+                    all.extend(causes(&findings));
+                }
+                Err(error) => failed(&plugin, &error)?,
+            }
+        }
+        if all.is_empty() {
+            return Ok(());
+        }
+        Err(Status::invalid(&attributes.kind.group, &attributes.kind.name, &attributes.name, all))
+    }
+
+    async fn validate(&self, cx: &Context, attributes: &AdmissionAttributes, object: &Arc<Value>) -> Result<(), Status> {
+        let plugins = self.matching(Stage::Validator, attributes, object);
+        if plugins.is_empty() {
+            return Ok(());
+        }
+        let object = (!object.is_null()).then(|| Arc::clone(object));
+        let document = document(attributes, object, request(cx, attributes));
+        for plugin in plugins {
+            match plugin.policy.call_validator(&document) {
+                Ok(verdict) => {
+                    warn(cx, &verdict.warnings);
+                    if let Some(denial) = &verdict.denied {
+                        return Err(denied(&plugin, attributes, denial));
+                    }
+                }
+                Err(error) => failed(&plugin, &error)?,
+            }
+        }
+        Ok(())
+    }
+}

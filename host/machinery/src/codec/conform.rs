@@ -1,0 +1,257 @@
+//! The normal form: what is left of an object once it has been through the reference's own types.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::TypeError;
+use crate::object;
+use crate::quantity::Quantity;
+use crate::schema::{Emit, Field, ObjectShape, Schema, SchemaRef, Shape};
+
+/// The most unknown fields that are reported.
+const MAX_REPORTED: usize = 100;
+
+/// The way from the root to a value.
+#[derive(Clone, Copy)]
+enum Path<'a> {
+    Root,
+    Key(&'a Path<'a>, &'a str),
+    Index(&'a Path<'a>, usize),
+}
+
+impl Path<'_> {
+    fn write(&self, text: &mut String, indices: bool) {
+        match self {
+            Path::Root => {}
+            Path::Key(parent, key) => {
+                parent.write(text, indices);
+                if !text.is_empty() {
+                    text.push('.');
+                }
+                text.push_str(key);
+            }
+            Path::Index(parent, index) => {
+                parent.write(text, indices);
+                if indices {
+                    let _ = write!(text, "[{index}]");
+                }
+            }
+        }
+    }
+
+    fn text(&self, indices: bool) -> String {
+        let mut text = String::new();
+        self.write(&mut text, indices);
+        text
+    }
+}
+
+struct Conform {
+    unknown: Vec<String>,
+}
+
+/// See [`super::conform`].
+pub(super) fn conform(object: &mut Value, schema: &SchemaRef) -> Result<Vec<String>, TypeError> {
+    let mut conform = Conform { unknown: Vec::new() };
+    conform.value(object, schema, &Path::Root, "")?;
+    Ok(conform.unknown)
+}
+
+/// What the reference's decoder calls a value that it did not expect.
+fn described(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(_) => "bool".into(),
+        Value::Number(number) if number.is_f64() => format!("number {number}"),
+        Value::Number(_) => "number".into(),
+        Value::String(_) => "string".into(),
+        Value::Array(_) => "array".into(),
+        Value::Object(_) => "object".into(),
+    }
+}
+
+/// `PodSpec` of `v1.PodSpec`.
+fn bare(go_type: &str) -> &str {
+    go_type.rsplit('.').next().unwrap_or(go_type)
+}
+
+fn mismatch(value: &Value, schema: &Schema, path: &Path<'_>, owner: &str) -> TypeError {
+    let place = path.text(false);
+    if place.is_empty() {
+        return TypeError(format!("json: cannot unmarshal {} into Go value of type {}", described(value), schema.go_type));
+    }
+    TypeError(format!(
+        "json: cannot unmarshal {} into Go struct field {}.{place} of type {}",
+        described(value),
+        bare(owner),
+        schema.go_type
+    ))
+}
+
+/// Whether a value is what the type starts out as.
+fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+    }
+}
+
+impl Conform {
+    fn value(&mut self, value: &mut Value, schema: &Schema, path: &Path<'_>, owner: &str) -> Result<(), TypeError> {
+        let fits = match (&schema.shape, &mut *value) {
+            (Shape::Object(shape), Value::Object(_)) => return self.object(value, schema, shape, path),
+            (Shape::Object(_), other @ Value::Null) => {
+                *other = Value::Object(serde_json::Map::new());
+                return self.value(value, schema, path, owner);
+            }
+            (Shape::Map(values), Value::Object(members)) => {
+                for (key, value) in members.iter_mut() {
+                    if value.is_null() {
+                        *value = zero(values);
+                    }
+                    self.value(value, values, &Path::Key(path, key), owner)?;
+                }
+                true
+            }
+            (Shape::List(list), Value::Array(items)) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    if item.is_null() {
+                        *item = zero(&list.items);
+                    }
+                    self.value(item, &list.items, &Path::Index(path, index), owner)?;
+                }
+                true
+            }
+            (Shape::String, Value::String(_)) | (Shape::Bool, Value::Bool(_)) | (Shape::Number, Value::Number(_)) => true,
+            (Shape::Int32, Value::Number(number)) => number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
+            (Shape::Int64, Value::Number(number)) => number.as_i64().is_some(),
+            (Shape::IntOrString, Value::String(_)) => true,
+            (Shape::IntOrString, Value::Number(number)) => number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
+            (Shape::Quantity, Value::String(_) | Value::Number(_)) => return quantity(value),
+            (Shape::Time, Value::String(text)) => {
+                *value = Value::String(object::rfc3339(time(text)?));
+                true
+            }
+            (Shape::MicroTime, Value::String(text)) => {
+                *value = Value::String(object::rfc3339_micro(time(text)?));
+                true
+            }
+            (Shape::Duration, Value::String(_)) => true,
+            (Shape::Bytes, Value::String(text)) => return bytes(text),
+            (Shape::RawObject, Value::Object(_)) | (Shape::Any, _) => true,
+            _ => false,
+        };
+        if fits { Ok(()) } else { Err(mismatch(value, schema, path, owner)) }
+    }
+
+    fn object(
+        &mut self,
+        value: &mut Value,
+        schema: &Schema,
+        shape: &ObjectShape,
+        path: &Path<'_>,
+    ) -> Result<(), TypeError> {
+        let Value::Object(members) = value else { return Ok(()) };
+        let mut failure = None;
+        members.retain(|key, value| {
+            if failure.is_some() {
+                return true;
+            }
+            let Some(field) = schema.field(key) else {
+                if !shape.preserve_unknown && self.unknown.len() < MAX_REPORTED {
+                    self.unknown.push(format!("unknown field \"{}\"", Path::Key(path, key).text(true)));
+                }
+                return shape.preserve_unknown;
+            };
+            if value.is_null() {
+                return field.emit == Emit::Always && matches!(field.schema.shape, Shape::Any);
+            }
+            if let Err(error) = self.value(value, &field.schema, &Path::Key(path, key), &schema.go_type) {
+                failure = Some(error);
+                return true;
+            }
+            keep(field, value)
+        });
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        for field in shape.fields() {
+            if field.emit == Emit::Always && !members.contains_key(&*field.name) {
+                let mut value = zero(&field.schema);
+                if value.is_object() {
+                    self.value(&mut value, &field.schema, path, &schema.go_type)?;
+                }
+                members.insert(field.name.to_string(), value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a value that is there is written.
+fn keep(field: &Field, value: &Value) -> bool {
+    field.emit != Emit::NonZero || !is_zero(value)
+}
+
+/// What the reference writes for a type's zero value.
+fn zero(schema: &Schema) -> Value {
+    match &schema.shape {
+        Shape::Object(_) => Value::Object(serde_json::Map::new()),
+        Shape::String | Shape::Duration => Value::String(String::new()),
+        Shape::Quantity => Value::String("0".into()),
+        Shape::Int32 | Shape::Int64 | Shape::Number | Shape::IntOrString => Value::from(0),
+        Shape::Bool => Value::Bool(false),
+        Shape::Map(_)
+        | Shape::List(_)
+        | Shape::Time
+        | Shape::MicroTime
+        | Shape::Bytes
+        | Shape::RawObject
+        | Shape::Any => Value::Null,
+    }
+}
+
+fn quantity(value: &mut Value) -> Result<(), TypeError> {
+    let text = match &*value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    match Quantity::rewrite(&text) {
+        Ok(canonical) => {
+            *value = Value::String(canonical.into_owned());
+            Ok(())
+        }
+        Err(error) => Err(TypeError(error.to_string())),
+    }
+}
+
+fn time(text: &str) -> Result<Timestamp, TypeError> {
+    // RFC 3339 wants the T, the seconds and an offset; the general parser would take less.
+    let shaped = text.len() >= 20 && text.as_bytes().get(10) == Some(&b'T');
+    text.parse().ok().filter(|_| shaped).ok_or_else(|| {
+        let quoted = format!("\"{text}\"");
+        TypeError(format!(
+            "parsing time {quoted:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {quoted:?} as \"2006\""
+        ))
+    })
+}
+
+fn bytes(text: &str) -> Result<(), TypeError> {
+    match base64::engine::general_purpose::STANDARD.decode(text) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let at = match error {
+                base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
+                _ => text.len() / 4 * 4,
+            };
+            Err(TypeError(format!("illegal base64 data at input byte {at}")))
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Text to values, with an eye on keys that are there twice.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::{Decoded, TypeError};
+
+/// How deep objects may nest, as in the reference's decoder.
+const MAX_DEPTH: usize = 10_000;
+/// The most duplicates that are reported.
+const MAX_REPORTED: usize = 100;
+
+/// A place in the document: what leads to it, innermost last.
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+struct Reader {
+    path: RefCell<Vec<Step>>,
+    duplicates: RefCell<Vec<String>>,
+}
+
+struct Seed<'r>(&'r Reader);
+
+impl Reader {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for step in self.path.borrow().iter() {
+            match step {
+                Step::Key(key) if text.is_empty() => text.push_str(key),
+                Step::Key(key) => {
+                    text.push('.');
+                    text.push_str(key);
+                }
+                Step::Index(index) => text.push_str(&format!("[{index}]")),
+            }
+        }
+        text
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        loop {
+            self.0.path.borrow_mut().push(Step::Index(items.len()));
+            let item = access.next_element_seed(Seed(self.0));
+            self.0.path.borrow_mut().pop();
+            match item? {
+                Some(item) => items.push(item),
+                None => return Ok(Value::Array(items)),
+            }
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut members = Map::new();
+        while let Some(key) = access.next_key::<String>()? {
+            if self.0.path.borrow().len() > MAX_DEPTH {
+                return Err(serde::de::Error::custom("exceeded max depth"));
+            }
+            self.0.path.borrow_mut().push(Step::Key(key));
+            let value = access.next_value_seed(Seed(self.0));
+            let duplicate = match self.0.path.borrow().last() {
+                Some(Step::Key(key)) => members.contains_key(key),
+                _ => false,
+            };
+            if duplicate && self.0.duplicates.borrow().len() < MAX_REPORTED {
+                let error = format!("duplicate field \"{}\"", self.0.text());
+                let mut duplicates = self.0.duplicates.borrow_mut();
+                if !duplicates.contains(&error) {
+                    duplicates.push(error);
+                }
+            }
+            if let Some(Step::Key(key)) = self.0.path.borrow_mut().pop() {
+                members.insert(key, value?);
+            }
+        }
+        Ok(Value::Object(members))
+    }
+}
+
+fn reader() -> Reader {
+    Reader { path: RefCell::default(), duplicates: RefCell::default() }
+}
+
+/// Parses JSON.
+pub(super) fn json(body: &[u8]) -> Result<Decoded, TypeError> {
+    let reader = reader();
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let object = Seed(&reader).deserialize(&mut deserializer).map_err(|error| syntax(&error, body))?;
+    deserializer.end().map_err(|error| syntax(&error, body))?;
+    Ok(Decoded { object, strict_errors: reader.duplicates.into_inner() })
+}
+
+/// A syntax error in the words of the reference's decoder, where the two see the same.
+fn syntax(error: &serde_json::Error, body: &[u8]) -> TypeError {
+    if error.is_eof() {
+        return TypeError("unexpected end of JSON input".to_owned());
+    }
+    let line = body.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
+    let at = line.get(error.column().saturating_sub(1)).copied();
+    match at {
+        Some(byte) if error.is_syntax() => {
+            let character = char::from(byte);
+            let what = if error.to_string().starts_with("expected value") {
+                "looking for beginning of value"
+            } else if error.to_string().starts_with("key must be") {
+                "looking for beginning of object key string"
+            } else if error.to_string().starts_with("trailing characters") {
+                "after top-level value"
+            } else if error.to_string().contains("expected `:`") {
+                "after object key"
+            } else if error.to_string().contains("`}`") {
+                "after object key:value pair"
+            } else if error.to_string().contains("`]`") {
+                "after array element"
+            } else {
+                return TypeError(error.to_string());
+            };
+            TypeError(format!("invalid character {character:?} {what}"))
+        }
+        _ => TypeError(error.to_string()),
+    }
+}
+
+/// Parses one YAML document.
+pub(super) fn yaml(body: &[u8]) -> Result<Decoded, TypeError> {
+    let text = std::str::from_utf8(body).map_err(|_| TypeError("yaml: invalid UTF-8".to_owned()))?;
+    let object: Value = serde_saphyr::from_str(text)
+        .map_err(|error| TypeError(format!("error converting YAML to JSON: yaml: {error}")))?;
+    Ok(Decoded { object, strict_errors: Vec::new() })
+}

@@ -1,0 +1,104 @@
+//! Tests of decoding and of the normal form.
+
+use serde_json::{Value, json};
+
+use super::{Media, conform, decode, decode_as, encode};
+use crate::schema::builtin::schema;
+
+fn conformed(kind: &str, object: Value) -> Result<(Value, Vec<String>), String> {
+    let mut object = object;
+    let schema = schema(&format!("io.k8s.api.{kind}")).expect(kind);
+    let unknown = conform(&mut object, &schema).map_err(|error| error.to_string())?;
+    Ok((object, unknown))
+}
+
+#[test]
+fn normal_form() {
+    let check = |kind: &str, given: Value, expected: Value| {
+        assert_eq!(conformed(kind, given.clone()), Ok((expected, vec![])), "{kind} {given}");
+    };
+    let pod = |container: Value| json!({"metadata": {}, "spec": {"containers": [container]}, "status": {}});
+    check(
+        "core.v1.Pod",
+        json!({"spec": {"containers": [{"name": "a", "stdin": false, "command": [], "workingDir": ""}], "nodeName": ""}}),
+        pod(json!({"name": "a", "resources": {}})),
+    );
+    check(
+        "core.v1.Pod",
+        json!({"spec": {"containers": [{"name": "a", "resources": {"limits": {"cpu": 0.5, "memory": "1024Mi"}}}]}}),
+        pod(json!({"name": "a", "resources": {"limits": {"cpu": "500m", "memory": "1Gi"}}})),
+    );
+    check("core.v1.ConfigMap", json!({"data": null, "metadata": {"labels": {}}}), json!({"metadata": {}}));
+    check("rbac.v1.Role", json!({}), json!({"metadata": {}, "rules": null}));
+}
+
+#[test]
+fn unknown_fields() {
+    let check = |kind: &str, given: Value, expected: &[&str]| {
+        let (_, unknown) = conformed(kind, given).unwrap();
+        assert_eq!(unknown, expected);
+    };
+    check(
+        "core.v1.Pod",
+        json!({"spec": {"containers": [{"name": "a", "imaje": "x"}], "foo": 1}}),
+        &["unknown field \"spec.containers[0].imaje\"", "unknown field \"spec.foo\""],
+    );
+}
+
+#[test]
+fn wrong_types() {
+    let check = |kind: &str, given: Value, expected: &str| {
+        assert_eq!(conformed(kind, given), Err(expected.to_owned()));
+    };
+    check(
+        "core.v1.Pod",
+        json!({"spec": {"hostNetwork": "yes"}}),
+        "json: cannot unmarshal string into Go struct field PodSpec.spec.hostNetwork of type bool",
+    );
+    check(
+        "apps.v1.Deployment",
+        json!({"spec": {"replicas": 1.5}}),
+        "json: cannot unmarshal number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32",
+    );
+    check("core.v1.Secret", json!({"data": {"a": "%%"}}), "illegal base64 data at input byte 0");
+}
+
+#[test]
+fn duplicates() {
+    let check = |body: &str, expected: &[&str]| {
+        let decoded = decode(body.as_bytes(), Media::Json).unwrap();
+        assert_eq!(decoded.strict_errors, expected, "{body}");
+    };
+    check(r#"{"a": 1, "a": 2}"#, &["duplicate field \"a\""]);
+    check(r#"{"s": {"l": [{"x": 1}, {"x": 1, "x": 2, "x": 3}]}}"#, &["duplicate field \"s.l[1].x\""]);
+    check(r#"{"a": {"x": 1}, "b": {"x": 1}}"#, &[]);
+    let decoded = decode(br#"{"a": 1, "a": 2}"#, Media::Json).unwrap();
+    assert_eq!(decoded.object, json!({"a": 2}));
+}
+
+#[test]
+fn broken_bodies() {
+    let check = |body: &str, expected: &str| {
+        assert_eq!(decode(body.as_bytes(), Media::Json).unwrap_err().to_string(), expected, "{body}");
+    };
+    check("", "unexpected end of JSON input");
+    check("{\"a\": ", "unexpected end of JSON input");
+}
+
+#[test]
+fn yaml_is_the_same() {
+    let schema = schema("io.k8s.api.core.v1.ConfigMap").unwrap();
+    let yaml = "kind: ConfigMap\nmetadata:\n  name: a\ndata:\n  k: |\n    text\n";
+    let json = r#"{"kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "text\n"}}"#;
+    assert_eq!(
+        decode_as(yaml.as_bytes(), Media::Yaml, &schema).unwrap(),
+        decode_as(json.as_bytes(), Media::Json, &schema).unwrap()
+    );
+}
+
+#[test]
+fn the_wire_form_begins_with_what_it_is() {
+    let object = json!({"data": {"a": "b"}, "metadata": {"name": "x"}, "apiVersion": "v1", "kind": "ConfigMap"});
+    let expected = r#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"x"},"data":{"a":"b"}}"#;
+    assert_eq!(encode(&object), expected);
+}

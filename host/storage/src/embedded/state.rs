@@ -1,0 +1,191 @@
+//! What the engine holds in memory: each key's versions since the last compaction, and the events in their order.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use crate::{Event, KeyValue, RangeRequest, RangeResponse, Sink, StoreError, StoreWatch, WatchBatch};
+
+/// One version of a key; a deletion has no value.
+#[derive(Clone, Debug)]
+pub(super) struct Version {
+    pub mod_revision: u64,
+    pub create_revision: u64,
+    pub value: Option<Bytes>,
+    /// Milliseconds since 1970 at which the entry ends; 0 for never.
+    pub expires_at: u64,
+}
+
+/// The whole state.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub revision: u64,
+    pub compacted: u64,
+    keys: BTreeMap<Arc<str>, Vec<Version>>,
+    /// Events after `compacted`, in order.
+    history: VecDeque<Event>,
+    expiries: BTreeSet<(u64, Arc<str>)>,
+}
+
+/// The state with what waits for it.
+pub(super) struct Shared {
+    pub state: RwLock<State>,
+    pub sinks: Mutex<Vec<(StoreWatch, Sink)>>,
+    pub revision: watch::Sender<u64>,
+}
+
+impl Shared {
+    pub(super) fn new(state: State) -> Self {
+        let revision = watch::Sender::new(state.revision);
+        Self { state: RwLock::new(state), sinks: Mutex::default(), revision }
+    }
+}
+
+/// The present time in milliseconds since 1970.
+pub(super) fn now_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// When something with this time to live ends.
+pub(super) fn expiry(ttl: Duration) -> u64 {
+    now_millis().saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)).max(1)
+}
+
+fn kv(key: &Arc<str>, version: &Version) -> Option<KeyValue> {
+    Some(KeyValue {
+        key: Arc::clone(key),
+        value: version.value.clone()?,
+        create_revision: version.create_revision,
+        mod_revision: version.mod_revision,
+    })
+}
+
+fn at(versions: &[Version], revision: u64) -> Option<&Version> {
+    versions.iter().rev().find(|version| version.mod_revision <= revision)
+}
+
+impl State {
+    /// The revision to read at.
+    pub(super) fn readable(&self, at: Option<u64>) -> Result<u64, StoreError> {
+        match at {
+            None => Ok(self.revision),
+            Some(at) if at > self.revision => Err(StoreError::FutureRevision { current: self.revision }),
+            Some(at) if at < self.compacted => Err(StoreError::Compacted { compact_revision: self.compacted }),
+            Some(at) => Ok(at),
+        }
+    }
+
+    /// An entry at a revision that [`Self::readable`] has let pass.
+    pub(super) fn get(&self, key: &str, revision: u64) -> Option<KeyValue> {
+        let (key, versions) = self.keys.get_key_value(key)?;
+        kv(key, at(versions, revision)?)
+    }
+
+    /// The present version of a key.
+    pub(super) fn current(&self, key: &str) -> Option<(KeyValue, u64)> {
+        let (key, versions) = self.keys.get_key_value(key)?;
+        let version = versions.last()?;
+        Some((kv(key, version)?, version.expires_at))
+    }
+
+    pub(super) fn range(&self, request: &RangeRequest) -> Result<RangeResponse, StoreError> {
+        let revision = self.readable(request.at)?;
+        let mut response = RangeResponse { revision, ..RangeResponse::default() };
+        if !request.end.is_empty() && request.end <= request.start {
+            return Ok(response);
+        }
+        let end = if request.end.is_empty() { Bound::Unbounded } else { Bound::Excluded(request.end.as_str()) };
+        let bounds = (Bound::Included(request.start.as_str()), end);
+        for (key, versions) in self.keys.range::<str, _>(bounds) {
+            let Some(found) = at(versions, revision).and_then(|version| kv(key, version)) else { continue };
+            if request.count_only || (request.limit > 0 && response.kvs.len() == request.limit) {
+                response.remaining += 1;
+            } else {
+                response.kvs.push(found);
+            }
+        }
+        response.more = !request.count_only && response.remaining > 0;
+        Ok(response)
+    }
+
+    /// The events under a prefix from a revision on.
+    pub(super) fn since(&self, prefix: &str, from: u64) -> Result<WatchBatch, StoreError> {
+        if from <= self.compacted && self.compacted > 0 {
+            return Err(StoreError::Compacted { compact_revision: self.compacted });
+        }
+        let start = self.history.partition_point(|event| event.revision() < from);
+        let events = self.history.range(start..).filter(|event| event.key().starts_with(prefix)).cloned().collect();
+        Ok(WatchBatch { revision: self.revision, events })
+    }
+
+    /// Applies one durable change and returns its event.
+    pub(super) fn apply(&mut self, key: Arc<str>, version: Version) -> Event {
+        self.revision = version.mod_revision;
+        let previous = self.current(&key);
+        if let Some((_, expires_at)) = &previous
+            && *expires_at > 0
+        {
+            self.expiries.remove(&(*expires_at, Arc::clone(&key)));
+        }
+        if version.expires_at > 0 {
+            self.expiries.insert((version.expires_at, Arc::clone(&key)));
+        }
+        let prev = previous.map(|(kv, _)| kv);
+        let event = match kv(&key, &version) {
+            Some(kv) => Event::Put { kv, prev },
+            None => Event::Delete { key: Arc::clone(&key), prev, revision: version.mod_revision },
+        };
+        self.keys.entry(key).or_default().push(version);
+        self.history.push_back(event.clone());
+        event
+    }
+
+    /// Discards what was superseded at or before `revision`.
+    pub(super) fn compact(&mut self, revision: u64) {
+        self.compacted = revision;
+        let past = self.history.partition_point(|event| event.revision() <= revision);
+        let touched: BTreeSet<Arc<str>> = self.history.drain(..past).map(|event| Arc::clone(event.key())).collect();
+        for key in touched {
+            let Some(versions) = self.keys.get_mut(&key) else { continue };
+            let keep = versions.iter().rposition(|version| version.mod_revision <= revision).unwrap_or(0);
+            let dead = versions[keep].value.is_none() && versions[keep].mod_revision <= revision;
+            versions.drain(..if dead { keep + 1 } else { keep });
+            if versions.is_empty() {
+                self.keys.remove(&key);
+            }
+        }
+    }
+
+    /// Keys whose time has passed.
+    pub(super) fn expired(&self, now: u64) -> Vec<(Arc<str>, u64)> {
+        let passed = self.expiries.iter().take_while(|(at, _)| *at <= now);
+        passed.filter_map(|(_, key)| Some((Arc::clone(key), self.current(key)?.0.mod_revision))).collect()
+    }
+
+    /// All versions that are not superseded at the compaction revision, for a snapshot: in the order of revisions.
+    pub(super) fn versions(&self) -> Vec<(&Arc<str>, &Version)> {
+        let mut all: Vec<_> =
+            self.keys.iter().flat_map(|(key, versions)| versions.iter().map(move |version| (key, version))).collect();
+        all.sort_by_key(|(_, version)| version.mod_revision);
+        all
+    }
+
+    /// Restores a version from a snapshot: no event, since what it replaced is gone.
+    pub(super) fn restore(&mut self, key: Arc<str>, version: Version) {
+        if version.mod_revision > self.compacted {
+            self.apply(key, version);
+            return;
+        }
+        if version.expires_at > 0 {
+            self.expiries.insert((version.expires_at, Arc::clone(&key)));
+        }
+        self.revision = self.revision.max(version.mod_revision);
+        self.keys.entry(key).or_default().push(version);
+    }
+}
