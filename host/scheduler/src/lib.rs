@@ -1,27 +1,53 @@
 //! The scheduler: binds pending pods to nodes as its policies say.
+//!
+//! One loop takes the pod of the highest priority, asks the policies once for all nodes, counts the pod on the node
+//! chosen at once (it is assumed there) and binds it through the API in the background.
 
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
 
-use portcullis_client::Client;
+use portcullis_client::resource::{NODES, PODS};
+use portcullis_client::serve::Metrics;
+use portcullis_client::{Client, EventRecorder, EventType, Informer, InformerEvent, Object, ObjectExt, PatchType};
+use portcullis_machinery::Value;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+mod cache;
+mod decide;
 mod policy;
+mod queue;
+mod resources;
 
 pub use policy::{NodeBatch, Placement, PlacementPolicy, PodCounter, PolicyProvider};
 
+use cache::Cache;
+use decide::Failure;
+use queue::Queue;
+
 /// What the scheduler needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SchedulerConfig {
     /// Pods with this `spec.schedulerName` are ours.
     pub scheduler_name: String,
+    /// Where its numbers go.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Default for SchedulerConfig {
     fn default() -> Self {
-        Self { scheduler_name: "default-scheduler".into() }
+        Self { scheduler_name: "default-scheduler".into(), metrics: Arc::default() }
     }
+}
+
+struct Scheduler {
+    client: Client,
+    config: SchedulerConfig,
+    cache: Arc<Cache>,
+    queue: Queue,
+    pods: Informer,
+    events: EventRecorder,
 }
 
 /// Schedules until shutdown.
@@ -31,6 +57,195 @@ pub async fn run(
     policies: Arc<dyn PolicyProvider>,
     shutdown: CancellationToken,
 ) {
-    let _ = (client, config, policies);
-    shutdown.cancelled().await;
+    let client = client.with_user_agent("kube-scheduler/v1.36.0 (portcullis) scheduler");
+    let nodes = Informer::builder(&client, &NODES).start(shutdown.clone());
+    let pods = Informer::builder(&client, &PODS)
+        .field_selector("status.phase!=Succeeded,status.phase!=Failed")
+        .start(shutdown.clone());
+    let events = EventRecorder::new(client.clone(), &config.scheduler_name, "", shutdown.clone());
+    let scheduler = Arc::new(Scheduler {
+        client,
+        config,
+        cache: Arc::default(),
+        queue: Queue::default(),
+        pods: pods.clone(),
+        events,
+    });
+    let see = scheduler.clone();
+    nodes.on_event(move |event| see.node_event(event));
+    let see = scheduler.clone();
+    pods.on_event(move |event| see.pod_event(event));
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = async {
+            // A decision on half of the picture would overcommit nodes.
+            nodes.synced().await;
+            pods.synced().await;
+            scheduler.schedule_all(policies.as_ref()).await;
+        } => {}
+    }
+}
+
+fn is_over(pod: &Value) -> bool {
+    matches!(pod.str_at(&["status", "phase"]), "Succeeded" | "Failed")
+}
+
+/// What of a node can make a difference to a pod. Heartbeats of its status do not.
+fn relevant(node: &Value) -> [Option<&Value>; 5] {
+    [
+        node.get("spec"),
+        node.at(&["metadata", "labels"]),
+        node.at(&["metadata", "annotations"]),
+        node.at(&["status", "allocatable"]),
+        node.at(&["metadata", "uid"]),
+    ]
+}
+
+impl Scheduler {
+    fn node_event(&self, event: &InformerEvent) {
+        match event {
+            InformerEvent::Deleted(node) => self.cache.remove_node(node.name()),
+            InformerEvent::Added(node) => {
+                self.cache.set_node(node);
+                self.queue.world_changed();
+            }
+            InformerEvent::Updated { old, new } => {
+                self.cache.set_node(new);
+                if relevant(old) != relevant(new) {
+                    self.queue.world_changed();
+                }
+            }
+        }
+    }
+
+    fn pod_event(&self, event: &InformerEvent) {
+        let pod = event.object();
+        let key = pod.key();
+        if matches!(event, InformerEvent::Deleted(_)) || is_over(pod) {
+            self.queue.remove(&key);
+            self.cache.remove_pod(pod.uid());
+            self.queue.world_changed();
+        } else if !pod.str_at(&["spec", "nodeName"]).is_empty() {
+            self.queue.remove(&key);
+            let moved = match event {
+                InformerEvent::Updated { old, new } => {
+                    old.at(&["spec"]) != new.at(&["spec"]) || old.at(&["metadata", "labels"]) != new.at(&["metadata", "labels"])
+                }
+                _ => true,
+            };
+            self.cache.set_pod(pod);
+            // A pod with which another wants to be may just have come.
+            if moved {
+                self.queue.world_changed();
+            }
+        } else if self.is_waiting(pod) {
+            let changed = match event {
+                InformerEvent::Updated { old, new } => {
+                    old.at(&["spec"]) != new.at(&["spec"]) || old.at(&["metadata", "labels"]) != new.at(&["metadata", "labels"])
+                }
+                _ => false,
+            };
+            self.queue.add(&key, pod.int_at(&["spec", "priority"]).unwrap_or(0), changed);
+        } else {
+            self.queue.remove(&key);
+        }
+    }
+
+    fn is_waiting(&self, pod: &Value) -> bool {
+        pod.str_at(&["spec", "nodeName"]).is_empty()
+            && pod.str_at(&["spec", "schedulerName"]) == self.config.scheduler_name
+            && pod.list_at(&["spec", "schedulingGates"]).is_empty()
+            && !pod.is_deleting()
+            && !is_over(pod)
+    }
+
+    async fn schedule_all(self: &Arc<Self>, policies: &dyn PolicyProvider) {
+        loop {
+            let key = self.queue.next().await;
+            match self.pods.get_key(&key) {
+                Some(pod) if self.is_waiting(&pod) && !self.cache.is_placed(pod.uid()) => self.schedule(pod, policies),
+                _ => self.queue.remove(&key),
+            }
+            let (active, all) = self.queue.depth();
+            let help = "Pods that wait for a node.";
+            self.config.metrics.gauge("scheduler_pending_pods", help, &[("queue", "active")], active as f64);
+            self.config.metrics.gauge("scheduler_pending_pods", help, &[("queue", "all")], all as f64);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn schedule(self: &Arc<Self>, pod: Object, policies: &dyn PolicyProvider) {
+        let result = match decide::decide(&self.cache, &policies.policies(), &pod) {
+            Ok(node) if self.cache.assume(&pod, &node) => {
+                let this = self.clone();
+                tokio::spawn(async move { this.bind(pod, &node).await });
+                "scheduled"
+            }
+            Ok(_) => "scheduled",
+            Err(Failure::Unschedulable(message)) => {
+                self.queue.failed(&pod.key(), false);
+                self.report(pod, message);
+                "unschedulable"
+            }
+            Err(Failure::Policy(message)) => {
+                tracing::warn!(pod = pod.key(), message, "not scheduled");
+                self.queue.failed(&pod.key(), true);
+                self.report(pod, message);
+                "error"
+            }
+        };
+        let help = "Decisions by result.";
+        self.config.metrics.count("scheduler_schedule_attempts_total", help, &[("result", result)], 1.0);
+    }
+
+    async fn bind(&self, pod: Object, node: &str) {
+        let binding = json!({
+            "kind": "Binding",
+            "apiVersion": "v1",
+            // The uid keeps a pod that was deleted and created again under its name from getting this node.
+            "metadata": {"name": pod.name(), "namespace": pod.namespace(), "uid": pod.uid()},
+            "target": {"kind": "Node", "apiVersion": "v1", "name": node},
+        });
+        match self.client.create_subresource(&PODS, pod.namespace(), pod.name(), "binding", &binding).await {
+            Ok(_) => {
+                self.queue.remove(&pod.key());
+                let message = format!("Successfully assigned {} to {node}", pod.key());
+                self.events.event(&pod, EventType::Normal, "Scheduled", &message);
+            }
+            Err(error) => {
+                // If the binding happened all the same, the informer says so and the server refuses a second one.
+                tracing::debug!(pod = pod.key(), node, %error, "not bound");
+                self.cache.forget(pod.uid());
+                if error.is_not_found() {
+                    self.queue.remove(&pod.key());
+                } else {
+                    self.queue.failed(&pod.key(), true);
+                }
+                self.queue.world_changed();
+            }
+        }
+    }
+
+    fn report(self: &Arc<Self>, pod: Object, message: String) {
+        self.events.event(&pod, EventType::Warning, "FailedScheduling", &message);
+        let known = pod.list_at(&["status", "conditions"]).iter().find(|c| c.str_at(&["type"]) == "PodScheduled");
+        if known.is_some_and(|c| c.str_at(&["message"]) == message && c.str_at(&["status"]) == "False") {
+            return;
+        }
+        let since = known.filter(|c| c.str_at(&["status"]) == "False").map(|c| c.str_at(&["lastTransitionTime"]));
+        let patch = json!({"status": {"conditions": [{
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": message,
+            "lastTransitionTime": since.map_or_else(portcullis_client::time::now, str::to_owned),
+        }]}});
+        let this = self.clone();
+        tokio::spawn(async move {
+            let (namespace, name) = (pod.namespace(), pod.name());
+            if let Err(error) = this.client.patch(&PODS, namespace, name, "status", PatchType::Strategic, &patch).await {
+                tracing::debug!(pod = pod.key(), %error, "condition not written");
+            }
+        });
+    }
 }
