@@ -1,30 +1,20 @@
 //! What a stage decides on: a small object whose members are the objects of the API.
+//!
+//! Paths and packing are those of `portcullis_machinery::tape`; this adds what a call needs beyond a reader.
 
+use portcullis_machinery::tape;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// A value inside a document, in the form in which the host has it.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum Node<'a> {
-    /// An object or a part of one, as the write path holds it.
-    Json(&'a Value),
-    /// A value inside a tape, as informers hold objects.
-    Tape(portcullis_tape::ValueRef<'a>),
-}
+pub use portcullis_machinery::tape::Node;
 
-/// The document of a call. Its root is an object; this gives that object's members. Which ones there are is fixed for
-/// each stage by `wit/worlds.wit`.
+/// The document of a call: anything that the projection reads, shared between threads.
 ///
-/// It is shared and not borrowed, so that a guest can come back to it during the call (`review`) without the host
-/// having to copy anything.
-pub trait Document: Send + Sync + 'static {
-    /// The member of that name, or `None` if it is absent (which is not `null`).
-    fn member(&self, name: &str) -> Option<Node<'_>>;
+/// It is shared (`Arc<dyn Document>`) and not borrowed, so that a guest can come back to it during the call (`review`)
+/// without the host having to copy anything.
+pub trait Document: tape::Document + Send + Sync + 'static {}
 
-    /// The names of the members that are there, in the order of the document.
-    fn names(&self) -> Vec<&str>;
-}
+impl<D: tape::Document + Send + Sync + 'static> Document for D {}
 
 /// The document of mutators, validators and object validators. See `mutator` in `wit/worlds.wit`.
 #[derive(Clone, Debug, Default)]
@@ -39,9 +29,9 @@ pub struct AdmissionDocument {
     pub request: Arc<Value>,
 }
 
-impl Document for AdmissionDocument {
-    fn member(&self, name: &str) -> Option<Node<'_>> {
-        match name {
+impl tape::Document for AdmissionDocument {
+    fn root(&self, member: &str) -> Option<Node<'_>> {
+        match member {
             "object" => self.object.as_deref().map(Node::Json),
             "oldObject" => self.old_object.as_deref().map(Node::Json),
             "namespaceObject" => self.namespace_object.as_deref().map(Node::Json),
@@ -50,11 +40,11 @@ impl Document for AdmissionDocument {
         }
     }
 
-    fn names(&self) -> Vec<&str> {
+    fn members(&self) -> Vec<&str> {
         [
+            self.namespace_object.as_ref().map(|_| "namespaceObject"),
             self.object.as_ref().map(|_| "object"),
             self.old_object.as_ref().map(|_| "oldObject"),
-            self.namespace_object.as_ref().map(|_| "namespaceObject"),
             Some("request"),
         ]
         .into_iter()
@@ -68,12 +58,26 @@ impl Document for AdmissionDocument {
 #[derive(Clone, Debug)]
 pub struct JsonDocument(pub Value);
 
-impl Document for JsonDocument {
-    fn member(&self, name: &str) -> Option<Node<'_>> {
-        self.0.get(name).map(Node::Json)
+impl tape::Document for JsonDocument {
+    fn root(&self, member: &str) -> Option<Node<'_>> {
+        tape::Document::root(&self.0, member)
     }
 
-    fn names(&self) -> Vec<&str> {
-        self.0.as_object().map(|members| members.keys().map(String::as_str).collect()).unwrap_or_default()
+    fn members(&self) -> Vec<&str> {
+        tape::Document::members(&self.0)
+    }
+}
+
+/// The document of a scheduler component, without a copy of the pod.
+#[derive(Clone, Debug)]
+pub struct PodDocument(pub Arc<Value>);
+
+impl tape::Document for PodDocument {
+    fn root(&self, member: &str) -> Option<Node<'_>> {
+        (member == "pod").then_some(Node::Json(&self.0))
+    }
+
+    fn members(&self) -> Vec<&str> {
+        vec!["pod"]
     }
 }

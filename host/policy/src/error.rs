@@ -137,6 +137,9 @@ pub enum CallError {
     /// The answer is larger than allowed or makes no sense.
     #[error("the policy's answer cannot be used: {0}")]
     BadOutput(String),
+    /// The document is too large for the paths that the policy declares, or a batch is malformed.
+    #[error("the input cannot be packed: {0}")]
+    BadInput(String),
     /// A new instance refused the configuration that the first had accepted, or declared other paths.
     #[error("a new instance of the policy does not start as the first did: {0}")]
     Inconsistent(String),
@@ -158,6 +161,7 @@ impl CallError {
             CallError::Trap(_) => "Trap",
             CallError::HostPanic(_) => "HostPanic",
             CallError::BadOutput(_) => "BadOutput",
+            CallError::BadInput(_) => "BadInput",
             CallError::Inconsistent(_) => "Inconsistent",
             CallError::WrongStage(_) => "WrongStage",
             CallError::NotLoaded => "NotLoaded",

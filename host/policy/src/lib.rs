@@ -10,18 +10,25 @@
 //!
 //! A guest decides and the host acts: no function here hands a guest a credential, a file or a socket.
 
+mod artifacts;
 mod bindings;
 mod digest;
 mod document;
+mod engine;
 mod error;
 mod host;
 mod inspect;
+mod instance;
 mod keys;
+mod modules;
+mod output;
 mod policy;
+mod pool;
 mod runtime;
 mod slot;
 mod spec;
 mod stage;
+mod state;
 mod stats;
 
 pub use bindings::{
@@ -30,7 +37,7 @@ pub use bindings::{
     Verdict, VerifyError,
 };
 pub use digest::{Digest, DigestError};
-pub use document::{AdmissionDocument, Document, JsonDocument, Node};
+pub use document::{AdmissionDocument, Document, JsonDocument, Node, PodDocument};
 pub use error::{CallError, LoadError};
 pub use host::{DetachedHost, PolicyHost, Scheduling};
 pub use inspect::ModuleInfo;

@@ -3,9 +3,16 @@
 use crate::{
     AuthenticatorOutcome, AuthorizerDecision, CallError, Digest, Document, Findings, InputForm, Limits, Mutation,
     NodeBatch, Placement, PolicyStats, Scheduling, Stage, Verdict,
+    instance::{Guest, Instance, Prepared},
+    output::Output,
+    pool::Pool,
+    state::State,
+    stats::Counters,
 };
+use portcullis_machinery::{path::Pattern, tape};
 use serde_json::Value;
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
+use wasmtime::Store;
 
 /// What a policy declared when it accepted its configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,77 +26,211 @@ pub struct Declaration {
 }
 
 /// One loaded version of a plugin.
-pub struct Policy {}
+pub struct Policy {
+    pub(crate) name: String,
+    pub(crate) stage: Stage,
+    pub(crate) digest: Digest,
+    pub(crate) pure: bool,
+    pub(crate) declaration: Declaration,
+    pub(crate) patterns: Vec<Pattern>,
+    pub(crate) node_patterns: Vec<Pattern>,
+    pub(crate) prepared: Prepared,
+    pub(crate) pool: Pool,
+    pub(crate) counters: Counters,
+}
 
 impl Policy {
     /// The name of the Plugin.
     pub fn name(&self) -> &str {
-        todo!()
+        &self.name
     }
+
     /// The user that the plugin reads the cluster as.
     pub fn identity(&self) -> &str {
-        todo!()
+        &self.prepared.shared.identity
     }
+
     /// The digest of the module that serves.
     pub fn digest(&self) -> Digest {
-        todo!()
+        self.digest
     }
+
     /// The stage.
     pub fn stage(&self) -> Stage {
-        todo!()
+        self.stage
     }
+
     /// The limits that are kept.
     pub fn limits(&self) -> &Limits {
-        todo!()
+        &self.prepared.limits
     }
+
     /// What the policy reads.
     pub fn declaration(&self) -> &Declaration {
-        todo!()
+        &self.declaration
     }
-    /// Whether the same input always gets the same answer: the component imports nothing but `log`.
+
+    /// Whether an answer follows from the input alone: the component imports nothing but `log`.
     pub fn is_pure(&self) -> bool {
-        todo!()
+        self.pure
     }
+
     /// Counters since this version was loaded.
     pub fn stats(&self) -> PolicyStats {
-        todo!()
+        self.counters.read()
     }
+
     /// Asks an authenticator who is calling.
     pub fn call_authenticator(&self, document: &Arc<dyn Document>) -> Result<AuthenticatorOutcome, CallError> {
-        todo!()
+        self.call(document, None, |guest, store, input| match guest {
+            Guest::Authenticator(guest) => Some(guest.call_authenticate(store, input)),
+            _ => None,
+        })
     }
+
     /// Asks an authorizer whether they may.
     pub fn call_authorizer(&self, document: &Arc<dyn Document>) -> Result<AuthorizerDecision, CallError> {
-        todo!()
+        self.call(document, None, |guest, store, input| match guest {
+            Guest::Authorizer(guest) => Some(guest.call_authorize(store, input)),
+            _ => None,
+        })
     }
+
     /// Asks a mutator what should be different.
     pub fn call_mutator(&self, document: &Arc<dyn Document>) -> Result<Mutation, CallError> {
-        todo!()
+        self.call(document, None, |guest, store, input| match guest {
+            Guest::Mutator(guest) => Some(guest.call_mutate(store, input)),
+            _ => None,
+        })
     }
+
     /// Asks a validator for its verdict.
     pub fn call_validator(&self, document: &Arc<dyn Document>) -> Result<Verdict, CallError> {
-        todo!()
+        self.call(document, None, |guest, store, input| match guest {
+            Guest::Validator(guest) => Some(guest.call_validate(store, input)),
+            _ => None,
+        })
     }
+
     /// Asks an object validator what is wrong with the object.
     pub fn call_object_validator(&self, document: &Arc<dyn Document>) -> Result<Findings, CallError> {
-        todo!()
+        self.call(document, None, |guest, store, input| match guest {
+            Guest::ObjectValidator(guest) => Some(guest.call_validate_object(store, input)),
+            _ => None,
+        })
     }
+
     /// Asks a scheduler component to filter and score a batch of nodes for a pod. The answer has a score for each node
     /// and a reason for each negative one.
+    ///
+    /// The columns of the batch must have a value for each resource and node; a batch that does not is the caller's
+    /// fault and gets [`CallError::BadInput`].
     pub fn call_scheduler(
         &self,
         document: &Arc<dyn Document>,
         batch: &NodeBatch,
         scheduling: Arc<dyn Scheduling>,
     ) -> Result<Placement, CallError> {
-        todo!()
+        let (nodes, resources) = (batch.nodes as usize, batch.resources.len());
+        let columns = [batch.allocatable.len(), batch.requested.len()];
+        if batch.requests.len() != resources || columns != [nodes * resources; 2] {
+            return Err(CallError::BadInput("a column of the batch has the wrong length".to_owned()));
+        }
+        let placement = self.call(document, Some((scheduling, batch.nodes)), |guest, store, input| match guest {
+            Guest::Scheduler(guest) => Some(guest.call_place(store, input, batch)),
+            _ => None,
+        })?;
+        if placement.scores.len() != nodes {
+            let detail = format!("{} scores for {nodes} nodes", placement.scores.len());
+            return Err(CallError::BadOutput(detail));
+        }
+        Ok(placement)
     }
+
     /// Packs the declared `node-paths` of one Node. Keep the result for as long as the node's version lives.
-    pub fn pack_node(&self, node: &Value) -> Vec<u8> {
-        todo!()
+    pub fn pack_node(&self, node: &Value) -> Result<Vec<u8>, CallError> {
+        self.pack(node, &self.node_patterns)
     }
+
     /// Makes `NodeBatch::node_values` from [packed nodes](Policy::pack_node), in the order of the batch.
-    pub fn join_nodes<'a>(&self, nodes: &mut dyn Iterator<Item = &'a [u8]>) -> Vec<u8> {
-        todo!()
+    pub fn join_nodes<'a>(&self, nodes: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, CallError> {
+        match self.declaration.form {
+            InputForm::Tape => tape::join(nodes.into_iter().map(tape::Tape::trusted))
+                .map_err(|error| CallError::BadInput(error.to_string())),
+            InputForm::Json => {
+                let nodes: Vec<&[u8]> = nodes.into_iter().collect();
+                Ok([b"[", nodes.join(&b',').as_slice(), b"]"].concat())
+            }
+        }
+    }
+
+    fn pack(&self, document: &dyn tape::Document, patterns: &[Pattern]) -> Result<Vec<u8>, CallError> {
+        match self.declaration.form {
+            InputForm::Tape => tape::project(document, patterns),
+            InputForm::Json => tape::project_json(document, patterns),
+        }
+        .map_err(|error| CallError::BadInput(error.to_string()))
+    }
+
+    /// One call, with its counters.
+    fn call<R: Output>(
+        &self,
+        document: &Arc<dyn Document>,
+        scheduling: Option<(Arc<dyn Scheduling>, u32)>,
+        run: impl FnOnce(&Guest, &mut Store<State>, &[u8]) -> Option<wasmtime::Result<R>>,
+    ) -> Result<R, CallError> {
+        let start = Instant::now();
+        let result = self.answer(document, scheduling, run);
+        self.counters.call(start.elapsed(), result.as_ref().err());
+        result
+    }
+
+    fn answer<R: Output>(
+        &self,
+        document: &Arc<dyn Document>,
+        scheduling: Option<(Arc<dyn Scheduling>, u32)>,
+        run: impl FnOnce(&Guest, &mut Store<State>, &[u8]) -> Option<wasmtime::Result<R>>,
+    ) -> Result<R, CallError> {
+        let limits = &self.prepared.limits;
+        let input = self.pack(&**document, &self.patterns)?;
+        let (permit, warm) = self
+            .pool
+            .acquire(limits.concurrency, limits.queue_wait)
+            .ok_or(CallError::Saturated(limits.concurrency))?;
+        let mut instance = match warm {
+            Some(instance) => instance,
+            None => self.instance()?,
+        };
+        let mut wrong_stage = false;
+        let result = instance.call(&self.prepared, document, scheduling, |guest, store| {
+            run(guest, store, &input).unwrap_or_else(|| {
+                wrong_stage = true;
+                Err(wasmtime::Error::msg("wrong stage"))
+            })
+        });
+        if wrong_stage {
+            permit.give_back(instance);
+            return Err(CallError::WrongStage(self.stage));
+        }
+        // On every way out from here but the last the instance is dropped, after the permit's count of it.
+        let mut answer = result.map_err(|fault| fault.in_call(limits))?;
+        answer.bound().map_err(CallError::BadOutput)?;
+        if !limits.fresh && instance.calls() < limits.calls_per_instance {
+            permit.give_back(instance);
+        }
+        Ok(answer)
+    }
+
+    /// Another instance, which must behave as the first did.
+    fn instance(&self) -> Result<Box<Instance>, CallError> {
+        let limits = &self.prepared.limits;
+        // A new instance that is kept may take its time to start; one for a single call starts within that call.
+        let deadline = if limits.fresh { limits.deadline } else { limits.configure_deadline };
+        let (instance, declaration) = Instance::new(&self.prepared, deadline).map_err(|fault| fault.in_call(limits))?;
+        self.counters.instance();
+        if declaration != self.declaration {
+            return Err(CallError::Inconsistent("it declares other paths".to_owned()));
+        }
+        Ok(Box::new(instance))
     }
 }

@@ -67,18 +67,6 @@ impl Stage {
         format!("{PACKAGE}/{}-policy@{VERSION}", self.interface())
     }
 
-    /// The function of the interface that decides.
-    pub(crate) fn function(self) -> &'static str {
-        match self {
-            Stage::Authenticator => "authenticate",
-            Stage::Authorizer => "authorize",
-            Stage::Mutator => "mutate",
-            Stage::Validator => "validate",
-            Stage::ObjectValidator => "validate-object",
-            Stage::Scheduler => "place",
-        }
-    }
-
     /// The interfaces that the stage's world lets a component import, without package and version.
     pub(crate) fn imports(self) -> &'static [&'static str] {
         match self {
