@@ -106,3 +106,6 @@ async fn connection(
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     watcher.watch(connection).await
 }
+
+#[cfg(test)]
+mod tests;

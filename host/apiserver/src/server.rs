@@ -258,4 +258,4 @@ impl ApiServer {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -40,8 +40,11 @@ impl Authenticators for Native {
             };
             return Ok(Some(Authenticated { user, remember: false }));
         }
-        if !token.is_empty() {
-            return Ok(None);
+        match token {
+            "" => {}
+            "panic" => panic!("a test's panic"),
+            "slow" => std::future::pending().await,
+            _ => return Ok(None),
         }
         let name = text("/tls/peerCertificates/0/subject/commonName");
         if name.is_empty() {
@@ -63,15 +66,25 @@ impl Authenticators for Native {
     }
 }
 
-struct Fixture {
-    server: Arc<ApiServer>,
+/// A server in a directory of its own.
+pub struct Fixture {
+    /// The server.
+    pub server: Arc<ApiServer>,
     admin: Arc<PeerCertificates>,
     _dir: tempfile::TempDir,
 }
 
 async fn fixture() -> Fixture {
+    let fixture = unstarted().await;
+    fixture.server.start(&CancellationToken::new()).await.unwrap();
+    fixture
+}
+
+/// A server without its bootstrap policy.
+pub async fn unstarted() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
-    let config = ServerConfig { data_dir: dir.path().to_owned(), ..ServerConfig::default() };
+    let request_timeout = std::time::Duration::from_millis(300);
+    let config = ServerConfig { data_dir: dir.path().to_owned(), request_timeout, ..ServerConfig::default() };
     let pki = Arc::new(Pki::open(&config).unwrap());
     let tokens = Arc::new(TokenIssuer::new(&config, &pki).unwrap());
     let store = EmbeddedStore::open(&dir.path().join("store"), EmbeddedOptions { compact_every: None }).await.unwrap();
@@ -89,7 +102,6 @@ async fn fixture() -> Fixture {
         tokens,
         config,
     });
-    server.start(&CancellationToken::new()).await.unwrap();
     let admin = pki.verify_client(pki.identity(Component::Admin).chain.clone());
     Fixture { server, admin, _dir: dir }
 }
@@ -200,4 +212,17 @@ async fn authorization_follows_what_is_written() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     assert_eq!(code, 200);
+}
+
+#[tokio::test]
+async fn a_panic_or_a_stall_ends_one_request() {
+    let fixture = unstarted().await;
+    let (code, status) = fixture.anonymous("GET", "/livez", &[("authorization", "Bearer panic")]).await;
+    assert_eq!((code, &status["reason"]), (500, &json!("InternalError")), "{status}");
+    let (code, status) = fixture.anonymous("GET", "/livez", &[("authorization", "Bearer slow")]).await;
+    assert_eq!((code, &status["reason"]), (504, &json!("Timeout")), "{status}");
+    assert_eq!(fixture.admin("GET", "/livez", Value::Null).await, (200, json!("ok")));
+    let (code, text) = fixture.admin("GET", "/metrics", Value::Null).await;
+    let text = text.as_str().unwrap_or_default();
+    assert!(code == 200 && text.contains("apiserver_request_total{code=\"500\""), "{text}");
 }
