@@ -223,7 +223,10 @@ fn differ(
             let gone = before.keys().filter(|key| !after.contains_key(*key));
             for key in after.keys().chain(gone) {
                 path.push(format!("f:{key}"));
-                differ(before.get(key), after.get(key), member(grain, key).0, key, path, out);
+                // A struct that the reference holds by value is there even if the stored text leaves it out.
+                let held = if old.is_some() && !before.contains_key(key) { by_value(grain, key) } else { None };
+                let before = before.get(key).or(held.as_ref());
+                differ(before, after.get(key), member(grain, key).0, key, path, out);
                 path.pop();
             }
         }
@@ -338,10 +341,20 @@ pub(super) fn blank(schema: &SchemaRef, depth: usize) -> Value {
     // Types may contain themselves, though never by value; the bound costs nothing and makes sure.
     if depth < 16 {
         for field in schema.fields() {
-            if field.emit == Emit::Always && !field.go_pointer && matches!(field.schema.shape, Shape::Object(_)) {
+            if is_by_value(field) {
                 members.insert(field.name.to_string(), blank(&field.schema, depth + 1));
             }
         }
     }
     Value::Object(members)
+}
+
+fn is_by_value(field: &Field) -> bool {
+    field.emit == Emit::Always && !field.go_pointer && matches!(field.schema.shape, Shape::Object(_))
+}
+
+/// What a member is before anything is set, if it is such a struct.
+fn by_value(grain: Grain<'_>, key: &str) -> Option<Value> {
+    let Grain::Struct(schema) = grain else { return None };
+    schema.field(key).filter(|field| is_by_value(field)).map(|field| blank(&field.schema, 0))
 }
