@@ -2,6 +2,7 @@
 //! decide.
 
 pub mod impersonation;
+pub mod static_tokens;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
