@@ -1,0 +1,23 @@
+//! The core group.
+
+mod config;
+mod namespace;
+pub mod pod;
+mod service;
+pub mod template;
+
+use crate::{Errors, Review};
+
+/// Checks an object of the core group.
+pub fn check(review: &Review, errors: &mut Errors) {
+    match review.kind {
+        "ConfigMap" => config::config_map(review, errors),
+        "Secret" => config::secret(review, errors),
+        "Namespace" => namespace::check(review, errors),
+        "Pod" => pod::check(review, errors),
+        "PodTemplate" => template::check("template", review.object.get("template"), None, errors),
+        "ReplicationController" => template::replication_controller(review, errors),
+        "Service" => service::check(review, errors),
+        _ => {}
+    }
+}

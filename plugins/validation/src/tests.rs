@@ -1,0 +1,167 @@
+//! The rules against recorded answers, where the corpus is at hand, and against a few objects where it is not.
+
+use std::{collections::BTreeMap, env, fs, path::PathBuf};
+
+use portcullis_sdk::testing::project;
+use portcullis_sdk::{ErrorType, Input};
+use serde_json::{Value, json};
+
+use super::*;
+
+fn reason(error: &ErrorType) -> &'static str {
+    match error {
+        ErrorType::Required => "FieldValueRequired",
+        ErrorType::Invalid => "FieldValueInvalid",
+        ErrorType::NotSupported => "FieldValueNotSupported",
+        ErrorType::Duplicate => "FieldValueDuplicate",
+        ErrorType::Forbidden => "FieldValueForbidden",
+        ErrorType::NotFound => "FieldValueNotFound",
+        ErrorType::TooLong => "FieldValueTooLong",
+        ErrorType::TooMany => "FieldValueTooMany",
+        ErrorType::TypeInvalid => "FieldValueTypeInvalid",
+    }
+}
+
+fn run(object: &Value, old: Option<&Value>, group: &str) -> Vec<(String, String)> {
+    let mut document = json!({"object": object});
+    if let Some(old) = old {
+        document["oldObject"] = old.clone();
+    }
+    let packed = project(&document, &["/object", "/oldObject"]);
+    let input = Input::new(&packed);
+    let kind = object["kind"].as_str().unwrap_or_default();
+    let review = Review { object: input.get(0), old: input.get(1), update: old.is_some(), group, kind, subresource: "" };
+    validate(&review).iter().map(|error| (reason(&error.error_type).to_owned(), error.field.clone())).collect()
+}
+
+/// Checks the (reason, field) pairs, or that there are none.
+fn check(group: &str, object: Value, old: Option<Value>, expected: &[(&str, &str)]) {
+    let found = run(&object, old.as_ref(), group);
+    let expected: Vec<_> = expected.iter().map(|(reason, field)| (format!("FieldValue{reason}"), (*field).to_owned())).collect();
+    assert_eq!(found, expected, "{object}");
+}
+
+#[test]
+fn metadata() {
+    let object = |meta: Value| json!({"kind": "Widget", "metadata": meta});
+    check("example.com", object(json!({"name": "a.b"})), None, &[]);
+    check("example.com", object(json!({})), None, &[("Required", "metadata.name")]);
+    check("example.com", object(json!({"name": "A"})), None, &[("Invalid", "metadata.name")]);
+    check("", json!({"kind": "Namespace", "metadata": {"name": "a.b"}}), None, &[("Invalid", "metadata.name")]);
+    check("rbac.authorization.k8s.io", json!({"kind": "Role", "metadata": {"name": "system:x"}}), None, &[]);
+    check("example.com", object(json!({"name": "a", "labels": {"a b": "c d"}})), None,
+        &[("Invalid", "metadata.labels"), ("Invalid", "metadata.labels")]);
+    check("example.com", object(json!({"name": "a", "annotations": {"A.b/C": "anything"}})), None, &[]);
+    check("", json!({"kind": "ConfigMap", "metadata": {"name": "a", "finalizers": ["x"]}}), None, &[("Invalid", "metadata.finalizers[0]")]);
+    let old = object(json!({"name": "a", "deletionTimestamp": "t", "finalizers": ["a/b"]}));
+    check("example.com", object(json!({"name": "a", "finalizers": ["a/b", "c/d"]})), Some(old), &[("Forbidden", "metadata.finalizers")]);
+}
+
+#[test]
+fn messages() {
+    let text = formats::dns_label("A").join("");
+    assert_eq!(text, "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end \
+        with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')");
+    let text = formats::label_value("-").join("");
+    assert_eq!(text, "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start \
+        and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is \
+        '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')");
+}
+
+#[test]
+fn updates() {
+    let map = |data: &str, immutable: bool| json!({"kind": "ConfigMap", "metadata": {"name": "a"}, "immutable": immutable, "data": {"k": data}});
+    check("", map("b", true), Some(map("a", true)), &[("Forbidden", "data")]);
+    check("", map("b", true), Some(map("a", false)), &[]);
+    let pod = |image: &str, policy: &str| json!({"kind": "Pod", "metadata": {"name": "a"}, "spec": {"restartPolicy": policy, "containers": [{"name": "c", "image": image}]}});
+    check("", pod("b", "Always"), Some(pod("a", "Always")), &[]);
+    check("", pod("b", "Never"), Some(pod("a", "Always")), &[("Forbidden", "spec")]);
+}
+
+fn scenarios() -> Option<PathBuf> {
+    let shared = env::var_os("PORTCULLIS_SHARED").map_or_else(|| PathBuf::from("../../../shared"), PathBuf::from);
+    Some(shared.join("behaviour/scenarios")).filter(|folder| folder.is_dir())
+}
+
+/// The group of a path such as `/apis/apps/v1/namespaces/x/deployments`, and the plural, if it is a create.
+fn target(step: &Value) -> Option<&str> {
+    let path = step["path"].as_str()?.split('?').next()?;
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    let (group, rest) = match segments[..] {
+        ["api", _, ref rest @ ..] => ("", rest),
+        ["apis", group, _, ref rest @ ..] => (group, rest),
+        _ => return None,
+    };
+    let collection = matches!(rest, [_] | ["namespaces", _, _]);
+    (step["method"] == "POST" && collection && step["body"].is_object()).then_some(group)
+}
+
+/// Every recorded create that was accepted must pass, except that defaults are not applied here: an object that the
+/// server answered with is taken as what was checked. Of the refused ones, metadata errors must all be found.
+#[test]
+fn recorded_creates() {
+    let Some(folder) = scenarios() else {
+        println!("skipped: no corpus");
+        return;
+    };
+    let (mut accepted, mut wrong) = (0, Vec::new());
+    let mut refused: BTreeMap<String, (u32, u32)> = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let scenario: Value = serde_json::from_slice(&fs::read(&path).expect("a file")).expect("JSON");
+        for step in scenario["steps"].as_array().into_iter().flatten() {
+            let Some(group) = target(step) else { continue };
+            let plain = |value: &Value| {
+                let text = value.to_string().replace("$NS", "ns").replace("<rand>", "abcde").replace("<rv:new>", "1");
+                let mut value: Value = serde_json::from_str(&text).expect("JSON");
+                // Letters that the replayer fills in.
+                if let Some(name) = value["metadata"]["name"].as_str().filter(|name| name.contains("$PAD") || name.contains('<')) {
+                    value["metadata"]["name"] = name.replace(|c| "$()<>PAD".contains(c), "").into();
+                }
+                // Values that vary are recorded as `<uid:1>` and the like, which is no label's value.
+                let templates = ["/metadata/labels", "/spec/template/metadata/labels", "/spec/selector/matchLabels"];
+                for labels in templates {
+                    for value in value.pointer_mut(labels).and_then(Value::as_object_mut).into_iter().flatten().map(|entry| entry.1) {
+                        if value.as_str().is_some_and(|text| text.starts_with('<')) {
+                            *value = "varies".into();
+                        }
+                    }
+                }
+                value
+            };
+            let (body, answer) = (plain(&step["body"]), &step["expect"]["body"]);
+            let at = format!("{}/{}", path.file_stem().expect("a name").to_string_lossy(), step["id"]);
+            match step["expect"]["status"].as_u64() {
+                Some(201) if answer["kind"] == body["kind"] && answer["metadata"].is_object() => {
+                    accepted += 1;
+                    let found = run(&plain(answer), None, group);
+                    if !found.is_empty() {
+                        wrong.push(format!("{at}: {found:?}"));
+                    }
+                }
+                Some(422) if answer["details"]["causes"].is_array() => {
+                    let found = run(&body, None, group);
+                    let counts = refused.entry(body["kind"].as_str().unwrap_or_default().to_owned()).or_default();
+                    for cause in answer["details"]["causes"].as_array().into_iter().flatten() {
+                        let pair = (cause["reason"].as_str().unwrap_or_default().to_owned(), cause["field"].as_str().unwrap_or_default().to_owned());
+                        counts.1 += 1;
+                        if found.contains(&pair) {
+                            counts.0 += 1;
+                        } else if env::var_os("SHOW_MISSING").is_some() {
+                            println!("missing {at}: {} {pair:?}", body["kind"]);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    for (kind, (found, all)) in &refused {
+        println!("{kind}: {found} of {all} causes");
+    }
+    println!("{accepted} accepted objects, {} wrongly refused", wrong.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
