@@ -208,12 +208,13 @@ pub async fn authenticate(
     let authorization = authorization(headers);
     let certified = peer.verified && peer.is_current();
     let generation = authenticators.generation();
-    if authorization.is_none() && certified {
-        if let Some(memo) = &*peer.memo.lock() {
-            if memo.generation == generation && Instant::now() < memo.until {
-                return Ok(memo.user.clone());
-            }
-        }
+    if authorization.is_none()
+        && certified
+        && let Some(memo) = &*peer.memo.lock()
+        && memo.generation == generation
+        && Instant::now() < memo.until
+    {
+        return Ok(memo.user.clone());
     }
     let mut document = json!({
         "request": {"method": method, "path": info.path, "sourceIP": connection.remote.ip().to_string()},

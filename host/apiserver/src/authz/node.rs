@@ -43,12 +43,15 @@ pub enum NodeSource {
     Slices,
 }
 
+/// A watched object: its source, namespace and name.
+type SourceKey = (NodeSource, Arc<str>, Arc<str>);
+
 #[derive(Default)]
 struct Graph {
     /// Which nodes reach an object directly, and through how many others.
     reached: HashMap<Vertex, HashMap<Arc<str>, u32>>,
     /// What each watched object contributed, to take it out again.
-    contributed: HashMap<(NodeSource, Arc<str>, Arc<str>), (Arc<str>, Vec<Vertex>)>,
+    contributed: HashMap<SourceKey, (Arc<str>, Vec<Vertex>)>,
     /// Bound volumes by name: the claim, and the secrets that the volume names.
     volumes: HashMap<Arc<str>, (Vertex, Vec<Vertex>)>,
     /// The volumes that name a secret.
@@ -282,7 +285,7 @@ fn own_node(node: &str, request: &RequestInfo) -> Decision {
 }
 
 impl Graph {
-    fn remove(&mut self, key: &(NodeSource, Arc<str>, Arc<str>)) {
+    fn remove(&mut self, key: &SourceKey) {
         let Some((node, vertices)) = self.contributed.remove(key) else { return };
         for vertex in vertices {
             let Some(nodes) = self.reached.get_mut(&vertex) else { continue };
