@@ -28,9 +28,10 @@ impl Artifacts {
         }
         let component = Component::new(engine, bytes).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
         // The cache only saves time: a full disk must not keep a plugin from loading.
-        let saved = component.serialize().map_err(std::io::Error::other).and_then(|code| {
-            self.folder.write(&name, &[Digest::of(&code).to_hex().as_bytes(), &code])
-        });
+        let saved = component
+            .serialize()
+            .map_err(std::io::Error::other)
+            .and_then(|code| self.folder.write(&name, &[Digest::of(&code).to_hex().as_bytes(), &code]));
         if let Err(error) = saved {
             tracing::warn!(%digest, %error, "the compiled component cannot be saved");
         }

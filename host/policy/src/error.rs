@@ -45,7 +45,9 @@ pub enum LoadError {
         import: String,
     },
     /// The component imports something that the Plugin does not grant.
-    #[error("the component imports {import}, which needs the grant {grant}: set spec.grants.{grant} to true, or build it without")]
+    #[error(
+        "the component imports {import}, which needs the grant {grant}: set spec.grants.{grant} to true, or build it without"
+    )]
     MissingGrant {
         /// The import's name.
         import: String,

@@ -2,7 +2,9 @@
 
 use crate::{
     CallError, Declaration, Document, Limits, Scheduling, Stage,
-    bindings::exports::portcullis::policy::{authenticator, authorizer, mutator, object_validator, scheduler, validator},
+    bindings::exports::portcullis::policy::{
+        authenticator, authorizer, mutator, object_validator, scheduler, validator,
+    },
     engine::epochs,
     state::{Shared, State},
 };
@@ -64,6 +66,8 @@ pub(crate) struct Prepared {
     pub(crate) config: String,
     pub(crate) limits: Limits,
     pub(crate) tick: Duration,
+    /// The deadline of a call in epochs.
+    pub(crate) call_epochs: u64,
 }
 
 /// What ended a call that did not return.
@@ -165,7 +169,7 @@ impl Instance {
     ) -> Result<R, Fault> {
         self.calls = self.calls.saturating_add(1);
         self.store.data_mut().begin(Some(Arc::clone(document)), scheduling);
-        self.store.set_epoch_deadline(epochs(prepared.limits.deadline, prepared.tick));
+        self.store.set_epoch_deadline(prepared.call_epochs);
         let (guest, store) = (&self.guest, &mut self.store);
         let result = catch_unwind(AssertUnwindSafe(|| run(guest, store)));
         self.store.data_mut().end();

@@ -32,7 +32,7 @@ mod state;
 mod stats;
 
 pub use bindings::{
-    AuditAnnotation, AuthorizerDecision, AuthenticatorOutcome, Cause, Denial, FieldError, FieldErrorType, Findings,
+    AuditAnnotation, AuthenticatorOutcome, AuthorizerDecision, Cause, Denial, FieldError, FieldErrorType, Findings,
     InputForm, LogLevel, Mutation, NodeBatch, PatchOperation, PatchOperationKind, Placement, ReadError, UserInfo,
     Verdict, VerifyError,
 };

@@ -86,7 +86,9 @@ impl Output for Mutation {
         if self.patch.len() > MAX_OPERATIONS {
             return Err(format!("a patch of more than {MAX_OPERATIONS} operations"));
         }
-        if self.patch.iter().map(|operation| operation.path.len() + operation.value.len()).sum::<usize>() > MAX_PATCH_BYTES {
+        if self.patch.iter().map(|operation| operation.path.len() + operation.value.len()).sum::<usize>()
+            > MAX_PATCH_BYTES
+        {
             return Err(format!("a patch of more than {MAX_PATCH_BYTES} bytes"));
         }
         Ok(())

@@ -193,10 +193,8 @@ impl Policy {
     ) -> Result<R, CallError> {
         let limits = &self.prepared.limits;
         let input = self.pack(&**document, &self.patterns)?;
-        let (permit, warm) = self
-            .pool
-            .acquire(limits.concurrency, limits.queue_wait)
-            .ok_or(CallError::Saturated(limits.concurrency))?;
+        let (permit, warm) =
+            self.pool.acquire(limits.concurrency, limits.queue_wait).ok_or(CallError::Saturated(limits.concurrency))?;
         let mut instance = match warm {
             Some(instance) => instance,
             None => self.instance()?,
@@ -212,7 +210,7 @@ impl Policy {
             permit.give_back(instance);
             return Err(CallError::WrongStage(self.stage));
         }
-        // On every way out from here but the last the instance is dropped, after the permit's count of it.
+        // On every way out from here but the last the instance is dropped, and only then the next call may run.
         let mut answer = result.map_err(|fault| fault.in_call(limits))?;
         answer.bound().map_err(CallError::BadOutput)?;
         if !limits.fresh && instance.calls() < limits.calls_per_instance {

@@ -156,10 +156,12 @@ impl Inner {
 
         let shared = Arc::new(Shared { identity, host, memory_bytes: limits.memory_bytes });
         let config = if config.is_null() { "{}".to_owned() } else { config.to_string() };
-        let engine = self.engine.clone();
-        let prepared = Prepared { engine, pre, exports, shared, config, limits, tick: self.config.tick };
-        let (instance, declaration) =
-            Instance::new(&prepared, prepared.limits.configure_deadline).map_err(|fault| start_error(fault, stage, &prepared))?;
+        let tick = self.config.tick;
+        let call_epochs = engine::epochs(limits.deadline, tick);
+        let prepared =
+            Prepared { engine: self.engine.clone(), pre, exports, shared, config, limits, tick, call_epochs };
+        let (instance, declaration) = Instance::new(&prepared, prepared.limits.configure_deadline)
+            .map_err(|fault| start_error(fault, stage, &prepared))?;
         let patterns = compile_paths(&declaration, &declaration.paths)?;
         let node_patterns = compile_paths(&declaration, &declaration.node_paths)?;
 
@@ -173,7 +175,18 @@ impl Inner {
             ["log", "types"].iter().any(|name| import.starts_with(&format!("{}/{name}@", crate::stage::PACKAGE)))
         });
         tracing::info!(plugin = name, %stage, %digest, bytes = bytes.len(), "loaded a policy");
-        Ok(Arc::new(Policy { name, stage, digest, pure, declaration, patterns, node_patterns, prepared, pool, counters }))
+        Ok(Arc::new(Policy {
+            name,
+            stage,
+            digest,
+            pure,
+            declaration,
+            patterns,
+            node_patterns,
+            prepared,
+            pool,
+            counters,
+        }))
     }
 
     fn check_limits(&self, spec: &PluginSpec) -> Result<(), LoadError> {

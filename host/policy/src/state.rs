@@ -62,7 +62,11 @@ impl State {
     }
 
     /// Prepares for a call.
-    pub(crate) fn begin(&mut self, document: Option<Arc<dyn Document>>, scheduling: Option<(Arc<dyn Scheduling>, u32)>) {
+    pub(crate) fn begin(
+        &mut self,
+        document: Option<Arc<dyn Document>>,
+        scheduling: Option<(Arc<dyn Scheduling>, u32)>,
+    ) {
         self.document = document;
         self.scheduling = scheduling;
         self.log_lines = 0;
@@ -165,7 +169,8 @@ impl cluster::Host for State {
             return Err(ReadError::Unavailable(format!("at most {MAX_READ_PATHS} paths can be read at once")));
         }
         let bad_path = |error| ReadError::Unavailable(format!("{error}"));
-        let patterns = paths.iter().map(|path| Pattern::parse(path)).collect::<Result<Vec<_>, _>>().map_err(bad_path)?;
+        let patterns =
+            paths.iter().map(|path| Pattern::parse(path)).collect::<Result<Vec<_>, _>>().map_err(bad_path)?;
         let Shared { host, identity, .. } = &*self.shared;
         let Some(object) = host.cluster_get(identity, &resource, &namespace, &name)? else { return Ok(None) };
         tape::project(&*object, &patterns).map(Some).map_err(|error| ReadError::Unavailable(error.to_string()))

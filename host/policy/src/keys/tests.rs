@@ -3,7 +3,9 @@
 use super::*;
 use ring::{
     rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair},
+    signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    },
 };
 
 /// The DER of one element.
@@ -34,10 +36,9 @@ struct Signer {
 fn signers() -> Vec<Signer> {
     let random = SystemRandom::new();
     let mut signers = Vec::new();
-    for (name, curve, oid) in [
-        ("ES256", &ECDSA_P256_SHA256_FIXED_SIGNING, OID_P256),
-        ("ES384", &ECDSA_P384_SHA384_FIXED_SIGNING, OID_P384),
-    ] {
+    for (name, curve, oid) in
+        [("ES256", &ECDSA_P256_SHA256_FIXED_SIGNING, OID_P256), ("ES384", &ECDSA_P384_SHA384_FIXED_SIGNING, OID_P384)]
+    {
         let secret = EcdsaKeyPair::generate_pkcs8(curve, &random).unwrap();
         let pair = EcdsaKeyPair::from_pkcs8(curve, secret.as_ref(), &random).unwrap();
         let key = PublicKey::from_spki_der(Some(name), &spki(&[OID_EC, oid], pair.public_key().as_ref())).unwrap();
