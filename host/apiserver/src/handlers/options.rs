@@ -23,6 +23,8 @@ pub struct WriteOptions {
     pub validation: FieldValidation,
     /// Apply: take fields over from other managers.
     pub force: bool,
+    /// Whether the write is an apply, which keeps the owners of fields itself.
+    pub applying: bool,
 }
 
 /// What the options are of.
@@ -89,6 +91,7 @@ pub fn write_options(query: &[(String, String)], kind: WriteKind) -> Result<Writ
         field_manager: manager.to_owned(),
         validation,
         force: flag(query, "force"),
+        applying: kind == WriteKind::Apply,
     })
 }
 

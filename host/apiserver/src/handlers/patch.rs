@@ -131,8 +131,24 @@ impl Patch {
 
     fn server_side_apply(&self, scope: &Scope, old: Option<&Value>, options: &WriteOptions) -> Result<Value, Status> {
         let definition = &scope.definition;
-        let decoded = codec::decode(&self.body, Media::Yaml)
-            .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
+        let looks_like_json = self.body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+        // Most YAML here is JSON, and doubled keys are no failure of an apply.
+        let json = if looks_like_json { codec::decode(&self.body, Media::Json).ok() } else { None };
+        let mut decoded = match json {
+            Some(decoded) => decoded,
+            None => codec::decode(&self.body, Media::Yaml)
+                .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?,
+        };
+        for error in &mut decoded.strict_errors {
+            if let Some(path) = error.strip_prefix("duplicate field \"").and_then(|rest| rest.strip_suffix('"')) {
+                let key = path.rsplit('.').next().unwrap_or(path);
+                *error = format!("line 1: key \"{key}\" already set in map");
+            }
+        }
+        if object::kind(&decoded.object).is_empty() {
+            let (group, version) = (&definition.group, &definition.version);
+            return Err(Status::bad_request(format!("invalid object type: {group}/{version}, Kind=")));
+        }
         match options.validation {
             FieldValidation::Strict if !decoded.strict_errors.is_empty() => {
                 let list = decoded.strict_errors.join(", ");

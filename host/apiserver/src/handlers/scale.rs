@@ -84,6 +84,12 @@ pub async fn scale(scope: &Scope, method: &Method, request_body: Body) -> Result
                 patches::strategic_merge(&now, &sent, &any)?
             }
         };
+        if object::kind(&wanted) != "Scale" && !object::kind(&wanted).is_empty() {
+            let kind = object::kind(&wanted);
+            return Err(Status::bad_request(format!(
+                "{kind} in version \"v1\" cannot be handled as a Scale: converting ({kind}) to (v1.Scale): unknown conversion"
+            )));
+        }
         if patching || !object::name(&wanted).is_empty() {
             super::names::check_name(&wanted, &name)?;
         }

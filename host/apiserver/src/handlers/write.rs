@@ -143,7 +143,9 @@ pub async fn create(
     names::fit_namespace(&mut object, namespace)?;
     dedup_owners(scope, &mut object);
     defaults::apply_defaults(&scope.definition, &mut object);
-    crate::ownership::track(scope, None, &mut object, options);
+    if !options.applying {
+        crate::ownership::track(scope, None, &mut object, options);
+    }
     let name = object::name(&object).to_owned();
     check_namespace(scope, Operation::Create, &name).await?;
     let mut attributes = scope.attributes(Operation::Create, &name, options.dry_run, options_value);
@@ -176,7 +178,8 @@ async fn create_once(
     attributes: &AdmissionAttributes,
 ) -> Result<Value, Status> {
     let definition = &scope.definition;
-    if definition.generation {
+    // The generation of a CSIDriver begins with its first change.
+    if definition.generation && definition.kind != "CSIDriver" {
         object::meta_mut(&mut object).insert("generation".into(), 1.into());
     }
     strategy::prepare_for_create(scope, &mut object)?;

@@ -5,6 +5,10 @@ use serde_json::json;
 
 use crate::handlers::Scope;
 
+/// How often a DaemonSet's template has changed; the field of old versions lives on as an annotation.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+const TEMPLATE_PATH: [&str; 3] = ["metadata", "annotations", TEMPLATE_GENERATION];
+
 /// Kinds whose `status` a client may set on creation, although they have a status subresource.
 const STATUS_ON_CREATE: [&str; 1] = ["Node"];
 
@@ -73,6 +77,10 @@ pub fn prepare_for_create(scope: &Scope, object: &mut Value) -> Result<(), Statu
                 "message": "Local APIServices are always available",
             });
             object::set_at(object, &["status", "conditions"], json!([condition]));
+        }
+        "DaemonSet" => {
+            let given = object::annotation(object, TEMPLATE_GENERATION).and_then(|text| text.parse::<i64>().ok());
+            object::set_at(object, &TEMPLATE_PATH, given.unwrap_or(0).max(1).to_string());
         }
         "Job" => job_selector(object),
         "LimitRange" if object::name(object).is_empty() => {
@@ -144,6 +152,11 @@ fn prepare_main(kind: &str, builtin: bool, new: &mut Value, old: &Value) {
         "Namespace" => copy(new, old, &["spec", "finalizers"]),
         "Secret" if object::str_at(new, &["type"]).unwrap_or("").is_empty() => copy(new, old, &["type"]),
         "CertificateSigningRequest" => copy(new, old, &["spec"]),
+        "DaemonSet" => {
+            let had = object::annotation(old, TEMPLATE_GENERATION).and_then(|text| text.parse::<i64>().ok());
+            let changed = new.pointer("/spec/template") != old.pointer("/spec/template");
+            object::set_at(new, &TEMPLATE_PATH, (had.unwrap_or(1) + i64::from(changed)).to_string());
+        }
         "CustomResourceDefinition" => store_versions(new),
         "PersistentVolumeClaim" => match_data_sources(new),
         "ServiceAccount" => clean_secrets(new),
@@ -198,7 +211,7 @@ fn prepare_status(scope: &Scope, new: &mut Value, old: &Value) {
     let metadata: &[&str] = match kind {
         "Deployment" => &["labels"],
         "Pod" => &["ownerReferences"],
-        "APIService" => &["labels", "annotations", "finalizers", "ownerReferences"],
+        "APIService" | "CertificateSigningRequest" => &["labels", "annotations", "finalizers", "ownerReferences"],
         "ValidatingAdmissionPolicy" | "VolumeAttachment" | "ResourceClaim" | "ServiceCIDR" | "FlowSchema"
         | "PriorityLevelConfiguration" => &["labels", "annotations", "finalizers", "ownerReferences"],
         _ if !scope.definition.builtin => &["labels", "annotations", "finalizers", "ownerReferences"],
