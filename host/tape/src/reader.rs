@@ -171,8 +171,11 @@ impl<'a> ValueRef<'a> {
 
     /// How many items an array or members an object has; 0 for all else.
     pub fn len(&self) -> usize {
+        // In bytes that were not verified the count may be anything; what is left of the buffer bounds it.
+        let words = self.bytes.len().saturating_sub(self.at as usize) / 4;
         match self.head() {
-            (ARRAY | OBJECT, count) => count,
+            (ARRAY, count) => count.min(words),
+            (OBJECT, count) => count.min(words / 2),
             _ => 0,
         }
     }
