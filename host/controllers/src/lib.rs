@@ -3,19 +3,80 @@
 #![forbid(unsafe_code)]
 
 use portcullis_client::Client;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+mod common;
+mod deployment;
+
+mod gc;
+mod namespace;
+
+mod replicaset;
+mod serviceaccount;
 
 /// What the controllers need to know.
 #[derive(Clone, Debug, Default)]
 pub struct ControllersConfig {
     /// PEM certificates for `kube-root-ca.crt` in each namespace; empty to publish none.
     pub root_ca: String,
-    /// Controllers to run: `*` for all, a name, or `-name` for not that one (the reference's `--controllers`).
+    /// Controllers to run: `*` for all, a name, or `-name` for not that one (the reference's `--controllers`). Empty
+    /// is the same as `*`.
     pub controllers: Vec<String>,
+}
+
+impl ControllersConfig {
+    fn runs(&self, name: &str) -> bool {
+        let named = |with: &str| self.controllers.iter().any(|entry| entry == with);
+        !named(&format!("-{name}")) && (self.controllers.is_empty() || named("*") || named(name))
+    }
 }
 
 /// Runs the controllers until shutdown.
 pub async fn run(client: Client, config: ControllersConfig, shutdown: CancellationToken) {
-    let _ = (client, config);
-    shutdown.cancelled().await;
+    let context = common::Context::new(&client, shutdown.clone());
+    let mut running = JoinSet::new();
+    macro_rules! start {
+        ($($name:literal => $work:expr;)*) => {
+            $(if config.runs($name) {
+                let (work, shutdown) = ($work, shutdown.clone());
+                running.spawn(async move {
+                    tokio::select! {
+                        () = shutdown.cancelled() => {}
+                        () = work => {}
+                    }
+                });
+            })*
+        };
+    }
+    start! {
+        "replicaset-controller" => replicaset::run(context.clone());
+        "deployment-controller" => deployment::run(context.clone());
+        "namespace-controller" => namespace::run(context.clone());
+        "serviceaccount-controller" => serviceaccount::run(context.clone());
+        "root-ca-certificate-publisher-controller" => serviceaccount::publish_ca(context.clone(), config.root_ca.clone());
+        "garbage-collector-controller" => gc::run(context.clone());
+    }
+    while running.join_next().await.is_some() {
+        if !shutdown.is_cancelled() {
+            tracing::error!("a controller ended");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn controllers_are_chosen_by_name() {
+        let check = |list: &[&str], expected: [bool; 2]| {
+            let config =
+                ControllersConfig { controllers: list.iter().map(|s| (*s).into()).collect(), ..Default::default() };
+            assert_eq!([config.runs("a"), config.runs("b")], expected, "{list:?}");
+        };
+        check(&[], [true, true]);
+        check(&["*", "-a"], [false, true]);
+        check(&["a"], [true, false]);
+    }
 }
