@@ -86,7 +86,8 @@ pub trait Admission: Send + Sync {
     ) -> Result<(), Status>;
 
     /// Lets validators refuse.
-    async fn validate(&self, cx: &Context, attributes: &AdmissionAttributes, object: &Arc<Value>) -> Result<(), Status>;
+    async fn validate(&self, cx: &Context, attributes: &AdmissionAttributes, object: &Arc<Value>)
+    -> Result<(), Status>;
 }
 
 /// Admits everything as it is.

@@ -244,11 +244,7 @@ pub async fn authenticate(
     if unknown_certificate || authorization.as_ref().is_some_and(bearer) || !anonymous {
         return Err(Status::unauthorized());
     }
-    Ok(UserInfo {
-        username: ANONYMOUS.to_owned(),
-        groups: vec![UNAUTHENTICATED.to_owned()],
-        ..UserInfo::default()
-    })
+    Ok(UserInfo { username: ANONYMOUS.to_owned(), groups: vec![UNAUTHENTICATED.to_owned()], ..UserInfo::default() })
 }
 
 #[cfg(test)]

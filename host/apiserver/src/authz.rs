@@ -10,8 +10,8 @@ pub mod rules;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use portcullis_machinery::status::{StatusDetails, group_resource};
 use portcullis_machinery::Status;
+use portcullis_machinery::status::{StatusDetails, group_resource};
 
 use crate::context::{RequestInfo, UserInfo};
 use crate::server_config::AuthorizationMode;
@@ -78,9 +78,11 @@ impl Authorizer {
         let components = self.components.load();
         let first_after = components.partition_point(|component| component.order() < 0);
         let (before, after) = components.split_at(first_after);
-        let asked = before.iter().map(Asked::Component).chain(self.modes.iter().map(Asked::Mode)).chain(
-            after.iter().map(Asked::Component),
-        );
+        let asked = before
+            .iter()
+            .map(Asked::Component)
+            .chain(self.modes.iter().map(Asked::Mode))
+            .chain(after.iter().map(Asked::Component));
         for authorizer in asked {
             let decision = match authorizer {
                 Asked::Component(component) => component.authorize(user, request),

@@ -137,7 +137,8 @@ pub fn policy() -> Vec<Value> {
     // Aggregated roles start out with what the bootstrap policy aggregates, so that no controller need run first.
     // An aggregated role may be part of another (view of edit, edit of admin): three rounds settle that.
     for _ in 0..3 {
-        let roles: Vec<Value> = objects.iter().filter(|object| object::kind(object) == "ClusterRole").cloned().collect();
+        let roles: Vec<Value> =
+            objects.iter().filter(|object| object::kind(object) == "ClusterRole").cloned().collect();
         for object in &mut objects {
             if let Some(rules) = crate::authz::aggregate::aggregated_rules(object, roles.iter()) {
                 object::set_at(object, &["rules"], rules);
@@ -271,7 +272,9 @@ pub async fn ensure(store: &Arc<dyn Store>, registry: &Registry) -> Result<(), B
 pub fn by_name() -> Map<String, Value> {
     policy()
         .into_iter()
-        .map(|object| (format!("{}/{}/{}", object::kind(&object), object::namespace(&object), object::name(&object)), object))
+        .map(|object| {
+            (format!("{}/{}/{}", object::kind(&object), object::namespace(&object), object::name(&object)), object)
+        })
         .collect()
 }
 

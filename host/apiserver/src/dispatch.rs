@@ -93,7 +93,10 @@ async fn route(
         patch::kind_of(&scope)?;
     }
     check_route_accept(&scope.headers, matches!(info.verb.as_str(), "list" | "watch"), &[])?;
-    if scope.definition.namespaced && scope.namespace.is_empty() && !matches!(info.verb.as_str(), "list" | "watch" | "deletecollection" | "create") {
+    if scope.definition.namespaced
+        && scope.namespace.is_empty()
+        && !matches!(info.verb.as_str(), "list" | "watch" | "deletecollection" | "create")
+    {
         return Err(Status::resource_not_found());
     }
     scope.output = negotiate(&scope.headers, &scope.query)?;
@@ -147,7 +150,8 @@ fn check_method(scope: &Scope, method: &Method, collection: bool) -> Result<(), 
         }
     };
     let collection_of_all = scope.definition.namespaced && scope.namespace.is_empty();
-    let allowed = !verb.is_empty() && has(verb) && !(collection_of_all && matches!(verb, "create" | "deletecollection"));
+    let allowed =
+        !verb.is_empty() && has(verb) && !(collection_of_all && matches!(verb, "create" | "deletecollection"));
     // The path of one object takes no POST although the collection does.
     let post_to_object = verb == "create" && scope.subresource.is_none() && !scope.cx.info.name.is_empty();
     if allowed && !post_to_object { Ok(()) } else { Err(Status::method_not_allowed()) }
@@ -156,7 +160,8 @@ fn check_method(scope: &Scope, method: &Method, collection: bool) -> Result<(), 
 /// What the server must have made before it serves: the caches of everything that is stored.
 pub fn start_caches(server: &ApiServer) {
     for definition in server.registry.load().all() {
-        if definition.is_stored() && definition.storage.version == definition.version {
+        let storage = &definition.storage;
+        if definition.is_stored() && storage.version == definition.version && storage.group == definition.group {
             let _ = crate::handlers::scope::cache_of(server, definition);
         }
     }

@@ -26,7 +26,9 @@ pub fn serve(
     let registry = server.registry.load_full();
     let document = match parts.as_slice() {
         ["openapi", "v2"] => return Some(open_api_v2(&registry, headers)),
-        ["openapi", "v3"] => return Some(Ok(open_api(headers, &openapi::v3_index(&registry), "text/plain; charset=utf-8"))),
+        ["openapi", "v3"] => {
+            return Some(Ok(open_api(headers, &openapi::v3_index(&registry), "text/plain; charset=utf-8")));
+        }
         ["openapi", "v3", rest @ ..] => return Some(Ok(open_api_v3(&registry, headers, &rest.join("/")))),
         ["api"] => Document::Aggregated(true),
         ["apis"] => Document::Aggregated(false),
@@ -114,13 +116,9 @@ fn open_api_v3(registry: &Registry, headers: &HeaderMap, path: &str) -> Response
     let Some(hash) = openapi::document_hash(registry, path) else {
         return respond::raw(404, "text/plain; charset=utf-8", Body::empty());
     };
-    tagged(headers, &format!("\"{hash}\""), || {
-        match openapi::v3_document(registry, &openapi::NoDescriptions, path) {
-            Some(document) => {
-                respond::raw(200, "application/json", serde_json::to_vec(&document).unwrap_or_default())
-            }
-            None => respond::raw(404, "text/plain; charset=utf-8", Body::empty()),
-        }
+    tagged(headers, &format!("\"{hash}\""), || match openapi::v3_document(registry, &openapi::NoDescriptions, path) {
+        Some(document) => respond::raw(200, "application/json", serde_json::to_vec(&document).unwrap_or_default()),
+        None => respond::raw(404, "text/plain; charset=utf-8", Body::empty()),
     })
 }
 

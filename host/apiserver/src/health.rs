@@ -8,13 +8,14 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::{HeaderMap, Method, Response};
 use parking_lot::RwLock;
+use portcullis_machinery::status::StatusDetails;
 use portcullis_machinery::{Status, Value};
 use serde_json::json;
 
 pub use metrics::Metrics;
 
 use crate::context::Context;
-use crate::negotiation::{negotiate_plain, check_route_accept};
+use crate::negotiation::{header, negotiate_plain};
 use crate::request_info;
 use crate::respond;
 use crate::server::ApiServer;
@@ -125,6 +126,13 @@ async fn probe(server: &ApiServer, probe: &str, check: &str, query: &[(String, S
     respond::raw(200, PLAIN, "ok")
 }
 
+/// Whether the client takes JSON, the only form of this module's documents.
+fn takes_json(headers: &HeaderMap) -> bool {
+    let accept = header(headers, "accept");
+    let json = |range: &str| matches!(range, "*/*" | "application/*" | "application/json" | "application/jwk-set+json");
+    accept.is_empty() || accept.split(',').any(|part| json(part.split(';').next().unwrap_or_default().trim()))
+}
+
 /// Answers the paths of this module; `None` if the path is another's. Authorization has been asked already.
 pub async fn respond(
     server: &Arc<ApiServer>,
@@ -164,7 +172,9 @@ pub async fn respond(
         }
         return Some(respond::raw(200, "text/plain; version=0.0.4; charset=utf-8", text));
     }
-    if let Err(status) = check_route_accept(headers, false, &[]) {
+    if !takes_json(headers) {
+        let message = "406: Not Acceptable\n\nAvailable representations: application/json";
+        let status = Status::failure(406, "NotAcceptable", message).with_details(StatusDetails::default());
         return Some(respond::status(&output, &status));
     }
     let document = document.unwrap_or_default();

@@ -6,6 +6,7 @@ pub mod admission;
 pub mod authn;
 pub mod authz;
 pub mod bootstrap;
+pub mod components;
 pub mod connect;
 pub mod context;
 pub mod dispatch;

@@ -103,8 +103,8 @@ pub fn check_route_accept(headers: &HeaderMap, streams: bool, extra: &[&str]) ->
         matches!(range, "*/*" | "application/json" | "application/yaml" | "application/vnd.kubernetes.protobuf")
             || extra.contains(&range)
     };
-    let takes = accept.is_empty()
-        || accept.split(',').any(|part| produced(part.split(';').next().unwrap_or("").trim()));
+    let takes =
+        accept.is_empty() || accept.split(',').any(|part| produced(part.split(';').next().unwrap_or("").trim()));
     if takes {
         return Ok(());
     }

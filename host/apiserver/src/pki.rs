@@ -146,21 +146,27 @@ impl Pki {
         let serving = match (&config.tls_cert_file, &config.tls_private_key_file) {
             (Some(certificate), Some(key)) => Identity::from_pem(read(certificate)?, read(key)?)
                 .map_err(|why| PkiError::Malformed { path: certificate.clone(), why })?,
-            _ => server_ca.identity(&dir, &Request {
-                stem: "apiserver",
-                common_name: "kube-apiserver",
-                organization: None,
-                names: serving_names(config),
-                purpose: Purpose::Server,
-            })?,
+            _ => server_ca.identity(
+                &dir,
+                &Request {
+                    stem: "apiserver",
+                    common_name: "kube-apiserver",
+                    organization: None,
+                    names: serving_names(config),
+                    purpose: Purpose::Server,
+                },
+            )?,
         };
-        let kubelet_serving = server_ca.identity(&dir, &Request {
-            stem: "kubelet-serving",
-            common_name: &format!("system:node:{}", config.node_name),
-            organization: Some("system:nodes"),
-            names: kubelet_names(config),
-            purpose: Purpose::Server,
-        })?;
+        let kubelet_serving = server_ca.identity(
+            &dir,
+            &Request {
+                stem: "kubelet-serving",
+                common_name: &format!("system:node:{}", config.node_name),
+                organization: Some("system:nodes"),
+                names: kubelet_names(config),
+                purpose: Purpose::Server,
+            },
+        )?;
         let mut identities = HashMap::new();
         for component in Component::ALL {
             let (common_name, organization) = component.subject(&config.node_name);

@@ -56,8 +56,7 @@ pub fn user_value(user: &UserInfo) -> Value {
         value.insert("groups".to_owned(), json!(user.groups));
     }
     if !user.extra.is_empty() {
-        let extra: Map<String, Value> =
-            user.extra.iter().map(|(key, values)| (key.clone(), json!(values))).collect();
+        let extra: Map<String, Value> = user.extra.iter().map(|(key, values)| (key.clone(), json!(values))).collect();
         value.insert("extra".to_owned(), Value::Object(extra));
     }
     Value::Object(value)
@@ -98,10 +97,14 @@ async fn token_review(server: &ApiServer, cx: &Context, review: &Value) -> Resul
     let found = match server.authenticators.authenticate(&document).await {
         Ok(Some(found)) => found,
         Ok(None) => return Ok(failed("invalid bearer token".to_owned())),
-        Err(status) if status.code == 401 => return Ok(match own {
-            Some(own) if !wanted.is_empty() && !own.iter().any(|audience| wanted.contains(audience)) => mismatch(&own),
-            _ => failed("invalid bearer token".to_owned()),
-        }),
+        Err(status) if status.code == 401 => {
+            return Ok(match own {
+                Some(own) if !wanted.is_empty() && !own.iter().any(|audience| wanted.contains(audience)) => {
+                    mismatch(&own)
+                }
+                _ => failed("invalid bearer token".to_owned()),
+            });
+        }
         Err(status) => return Err(status),
     };
     let mut user = found.user;
@@ -192,7 +195,8 @@ fn request_of(asked: Option<&Value>, path: Option<&Value>) -> RequestInfo {
     let text = |from: &Value, key: &str| object::str_at(from, &[key]).unwrap_or_default().to_owned();
     if let Some(asked) = asked {
         let selector = asked.pointer("/fieldSelector/requirements").and_then(Value::as_array);
-        let mut field_selector = object::str_at(asked, &["fieldSelector", "rawSelector"]).unwrap_or_default().to_owned();
+        let mut field_selector =
+            object::str_at(asked, &["fieldSelector", "rawSelector"]).unwrap_or_default().to_owned();
         for requirement in selector.into_iter().flatten() {
             let values = strings(requirement, &["values"]);
             if let ("In", [value]) = (text(requirement, "operator").as_str(), values.as_slice()) {
@@ -235,8 +239,7 @@ fn rules_review(server: &ApiServer, cx: &Context, review: &Value) -> Result<Valu
             of_paths.push(json!({"verbs": rule.verbs, "nonResourceURLs": rule.non_resource_urls}));
         }
     }
-    let mut status =
-        json!({"resourceRules": of_resources, "nonResourceRules": of_paths, "incomplete": incomplete});
+    let mut status = json!({"resourceRules": of_resources, "nonResourceRules": of_paths, "incomplete": incomplete});
     if !errors.is_empty() {
         status["evaluationError"] = json!(errors.join(", "));
     }

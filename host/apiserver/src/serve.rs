@@ -95,9 +95,11 @@ async fn connection(
     // Small answers must not wait for the client's acknowledgements.
     stream.set_nodelay(true)?;
     let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
-    let chain = stream.get_ref().1.peer_certificates().map(|chain| {
-        chain.iter().map(|certificate| certificate.clone().into_owned()).collect::<Vec<_>>()
-    });
+    let chain = stream
+        .get_ref()
+        .1
+        .peer_certificates()
+        .map(|chain| chain.iter().map(|certificate| certificate.clone().into_owned()).collect::<Vec<_>>());
     let info = ConnectionInfo::new(remote, server.pki.verify_client(chain.unwrap_or_default()));
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let (server, info) = (server.clone(), info.clone());

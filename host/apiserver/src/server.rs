@@ -242,6 +242,8 @@ impl ApiServer {
         let own = health::respond(self, &cx, request.method(), request.headers(), query).await;
         let mut response = match own {
             Some(response) => response,
+            // The parts of a path are counted from its one leading slash.
+            None if cx.info.path.starts_with("//") => respond::page_not_found(),
             None => dispatch::dispatch(self, &cx, request).await,
         };
         drop(place);

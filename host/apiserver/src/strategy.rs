@@ -35,8 +35,14 @@ pub fn returns_deleted(scope: &Scope) -> bool {
     match scope.group() {
         "" => matches!(
             scope.resource(),
-            "namespaces" | "persistentvolumeclaims" | "persistentvolumes" | "pods" | "podtemplates" | "resourcequotas"
-                | "serviceaccounts" | "services"
+            "namespaces"
+                | "persistentvolumeclaims"
+                | "persistentvolumes"
+                | "pods"
+                | "podtemplates"
+                | "resourcequotas"
+                | "serviceaccounts"
+                | "services"
         ),
         "resource.k8s.io" => true,
         "storage.k8s.io" => scope.resource() != "csistoragecapacities",

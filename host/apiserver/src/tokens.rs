@@ -176,8 +176,9 @@ async fn bound_to(
     }
     if kind == "Pod" {
         if object::str_at(&found, &["spec", "serviceAccountName"]).unwrap_or_default() != account {
-            let message =
-                format!("cannot bind token for serviceaccount {account:?} to pod running with different serviceaccount name.");
+            let message = format!(
+                "cannot bind token for serviceaccount {account:?} to pod running with different serviceaccount name."
+            );
             return Err(Status::bad_request(message));
         }
         let node = object::str_at(&found, &["spec", "nodeName"]).unwrap_or_default();

@@ -148,7 +148,11 @@ fn try_apply(
     }
     let merged = typed::merge(live, configuration, Some(writer.schema), "");
     let before = managed.0.remove(&me);
-    let entry = Entry { set: mine, api_version: writer.api_version.to_owned(), time: before.as_ref().and_then(|entry| entry.time.clone()) };
+    let entry = Entry {
+        set: mine,
+        api_version: writer.api_version.to_owned(),
+        time: before.as_ref().and_then(|entry| entry.time.clone()),
+    };
     managed.0.insert(me.clone(), entry);
     let mut result = merged;
     if let Some(before) = &before {
@@ -237,7 +241,8 @@ fn refuse(conflicts: &[(&Manager, &Entry, Set)]) -> Conflicts {
 /// Whether the fields in conflict are all ones that `kubectl apply` without the server owned, by its annotation, with
 /// the values that they still have.
 fn may_take_over(live: &Value, fields: &Set, writer: &Writer<'_>) -> bool {
-    let Some(last) = object::annotation(live, LAST_APPLIED).and_then(|text| serde_json::from_str::<Value>(text).ok()) else {
+    let Some(last) = object::annotation(live, LAST_APPLIED).and_then(|text| serde_json::from_str::<Value>(text).ok())
+    else {
         return false;
     };
     let mut allowed = typed::field_set(&last, Some(writer.schema));

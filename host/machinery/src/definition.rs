@@ -211,7 +211,9 @@ impl Registry {
             switch.copied().unwrap_or(config.all || !definition.off_by_default)
         };
         let convertible = |definition: &ResourceDefinition| {
-            definition.storage.version == definition.version && definition.storage.group == definition.group
+            // The API server converts these two kinds; other versions than the stored one need their own conversions.
+            matches!(definition.kind.as_str(), "Event" | "HorizontalPodAutoscaler")
+                || (definition.storage.version == definition.version && definition.storage.group == definition.group)
         };
         let all = builtin::DEFINITIONS.iter().filter(|definition| wanted(definition) && convertible(definition));
         Self::of(all.cloned().collect())

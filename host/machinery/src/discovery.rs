@@ -118,9 +118,7 @@ fn aggregated_resource(definition: &ResourceDefinition) -> Value {
         resource["categories"] = json!(definition.categories);
     }
     if !definition.subresources.is_empty() {
-        let subresource = |s: &crate::definition::SubresourceDefinition| {
-            json!({"subresource": s.name, "responseKind": kind(&s.group, &s.version, &s.kind), "verbs": s.verbs})
-        };
+        let subresource = |s: &crate::definition::SubresourceDefinition| json!({"subresource": s.name, "responseKind": kind(&s.group, &s.version, &s.kind), "verbs": s.verbs});
         resource["subresources"] = definition.subresources.iter().map(subresource).collect();
     }
     resource
@@ -134,7 +132,11 @@ pub fn aggregated_v2(registry: &Registry, core: bool) -> Value {
                 registry.in_version(&group.name, version).map(|d| aggregated_resource(d)).collect();
             json!({"version": version, "freshness": "Current", "resources": resources})
         });
-        let metadata = if core { json!({"creationTimestamp": null}) } else { json!({"name": group.name, "creationTimestamp": null}) };
+        let metadata = if core {
+            json!({"creationTimestamp": null})
+        } else {
+            json!({"name": group.name, "creationTimestamp": null})
+        };
         json!({"metadata": metadata, "versions": versions.collect::<Vec<_>>()})
     });
     json!({

@@ -170,9 +170,11 @@ pub fn remove_at(value: &mut Value, path: &[&str]) -> Option<Value> {
 
 /// A moment as `metav1.Time` writes it: UTC, whole seconds, `Z`.
 pub fn rfc3339(at: Timestamp) -> String {
-    let at = at.round(Unit::Second).ok().filter(|rounded| *rounded <= at).unwrap_or_else(|| {
-        Timestamp::from_second(at.as_second()).unwrap_or(at)
-    });
+    let at = at
+        .round(Unit::Second)
+        .ok()
+        .filter(|rounded| *rounded <= at)
+        .unwrap_or_else(|| Timestamp::from_second(at.as_second()).unwrap_or(at));
     format!("{at:.0}")
 }
 

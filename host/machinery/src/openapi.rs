@@ -1,5 +1,10 @@
 //! OpenAPI documents: what `kubectl explain`, client-side validation and code generators read.
 
+mod document;
+
+use serde_json::json;
+use sha2::{Digest as _, Sha512};
+
 use crate::Value;
 use crate::definition::Registry;
 
@@ -27,25 +32,55 @@ impl Descriptions for NoDescriptions {
 /// `GET /openapi/v3`: path (`apis/apps/v1`) to `{"serverRelativeURL": "/openapi/v3/apis/apps/v1?hash=…"}`. The hash is
 /// [`document_hash`] of each document, taken from the registry's content so that documents need not be built for it.
 pub fn v3_index(registry: &Registry) -> Value {
-    let _ = registry;
-    unimplemented!()
+    let paths: serde_json::Map<String, Value> = versions(registry)
+        .filter_map(|(group, version)| {
+            let path = path_of(group, version);
+            let hash = document_hash(registry, &path)?;
+            Some((path.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")})))
+        })
+        .collect();
+    json!({"paths": paths})
 }
 
-/// `GET /openapi/v3/<path>`, where path is `api/v1` or `apis/<group>/<version>` (also `api`, `apis`, `apis/<group>`,
-/// `version`), if it is served.
+fn versions(registry: &Registry) -> impl Iterator<Item = (&str, &str)> {
+    registry
+        .groups()
+        .iter()
+        .flat_map(|group| group.versions.iter().map(|version| (group.name.as_str(), version.as_str())))
+}
+
+fn path_of(group: &str, version: &str) -> String {
+    if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
+}
+
+/// The group and version of a document's path, if they are served.
+fn served<'a>(registry: &'a Registry, path: &str) -> Option<(&'a str, &'a str)> {
+    versions(registry).find(|(group, version)| path_of(group, version) == path)
+}
+
+/// `GET /openapi/v3/<path>`, where path is `api/v1` or `apis/<group>/<version>`, if it is served.
 pub fn v3_document(registry: &Registry, descriptions: &dyn Descriptions, path: &str) -> Option<Value> {
-    let _ = (registry, descriptions, path);
-    unimplemented!()
+    let (group, version) = served(registry, path)?;
+    Some(document::v3(registry, descriptions, group, version))
 }
 
 /// The hash in the index for a document, which is also its `ETag`.
 pub fn document_hash(registry: &Registry, path: &str) -> Option<String> {
-    let _ = (registry, path);
-    unimplemented!()
+    let (group, version) = served(registry, path)?;
+    let mut hash = Sha512::new();
+    hash.update(env!("CARGO_PKG_VERSION"));
+    for definition in registry.in_version(group, version) {
+        hash.update(format!("{definition:?}"));
+    }
+    Some(hash.finalize().iter().take(32).map(|byte| format!("{byte:02X}")).collect())
 }
 
 /// `GET /openapi/v2`: one Swagger document of everything.
 pub fn v2_document(registry: &Registry, descriptions: &dyn Descriptions) -> Value {
-    let _ = (registry, descriptions);
-    unimplemented!()
+    document::v2(registry, descriptions)
+}
+
+/// The heading of the documents.
+fn info() -> Value {
+    json!({"title": "Kubernetes", "version": "v1.36.2"})
 }

@@ -216,8 +216,7 @@ impl Status {
 
     /// 409: the write lost against another, or a precondition failed. `why` is the text after the colon.
     pub fn conflict(group: &str, resource: &str, name: &str, why: &str) -> Self {
-        let message =
-            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", group_resource(group, resource));
+        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", group_resource(group, resource));
         Self::failure(409, "Conflict", message).about(group, resource, name)
     }
 

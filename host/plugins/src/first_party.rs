@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 pub fn plugins() -> Vec<Value> {
     let all = [
         ("authn-x509", json!({"stage": "authenticator", "order": 0})),
-        ("authn-bearer", json!({"stage": "authenticator", "order": 10, "grants": {"clusterRead": true, "verify": true}})),
+        (
+            "authn-bearer",
+            json!({"stage": "authenticator", "order": 10, "grants": {"clusterRead": true, "verify": true}}),
+        ),
         (
             "admission-serviceaccount",
             json!({"stage": "mutator", "order": -100, "grants": {"clusterRead": true},

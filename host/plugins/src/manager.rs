@@ -193,7 +193,8 @@ impl PluginManager {
         {
             config = given.clone();
         }
-        let mut runtime_spec = portcullis_policy::PluginSpec::new(name.clone(), spec.stage, module_source(&spec.source)?);
+        let mut runtime_spec =
+            portcullis_policy::PluginSpec::new(name.clone(), spec.stage, module_source(&spec.source)?);
         runtime_spec.config = config;
         runtime_spec.limits = spec.limits()?;
         runtime_spec.grants = spec.grants();
@@ -215,10 +216,12 @@ impl PluginManager {
 
     /// Keeps what it takes to load this version again after the Plugin or its file has changed.
     fn remember(&self, object: &Value, live: &LivePlugin) {
-        let mut pinned = json!({"metadata": {"name": live.name}, "spec": object.get("spec").cloned().unwrap_or_default()});
+        let mut pinned =
+            json!({"metadata": {"name": live.name}, "spec": object.get("spec").cloned().unwrap_or_default()});
         if pinned.pointer("/spec/source/file").is_some() {
             let path = pinned.pointer("/spec/source/file").and_then(Value::as_str).map(str::to_owned);
-            let pushed = path.and_then(|path| std::fs::read(path).ok()).and_then(|bytes| self.runtime.push(&bytes).ok());
+            let pushed =
+                path.and_then(|path| std::fs::read(path).ok()).and_then(|bytes| self.runtime.push(&bytes).ok());
             // A file that changed between the load and now would be remembered wrongly: then nothing is.
             if pushed != Some(live.policy.digest()) {
                 return;

@@ -61,9 +61,9 @@ impl Matcher {
     pub fn new(spec: &MatchSpec) -> Result<Self, SpecError> {
         let selector = |field: &'static str, value: &Option<Value>| match value {
             None => Ok(None),
-            Some(value) => LabelSelector::from_object(Some(value))
-                .map(Some)
-                .map_err(|message| SpecError::Field { field, message }),
+            Some(value) => {
+                LabelSelector::from_object(Some(value)).map(Some).map_err(|message| SpecError::Field { field, message })
+            }
         };
         let mut operations = spec.operations.clone();
         if operations.is_empty() {

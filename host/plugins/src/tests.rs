@@ -65,7 +65,11 @@ fn kinds_of_requests() {
     check(json!({"resources": ["*/status"]}), ["UPDATE", "", "v1", "pods", "status"], true);
     check(json!({"resources": ["*/*"]}), ["UPDATE", "", "v1", "pods", "status"], true);
     // Whatever the rules, a policy never decides over Plugins.
-    check(json!({"resources": ["*/*"], "operations": ["*"]}), ["DELETE", crate::spec::GROUP, "v1alpha1", "plugins", ""], false);
+    check(
+        json!({"resources": ["*/*"], "operations": ["*"]}),
+        ["DELETE", crate::spec::GROUP, "v1alpha1", "plugins", ""],
+        false,
+    );
 }
 
 #[test]

@@ -2,8 +2,7 @@
 //!
 //! * [`Store`] has etcd's semantics: one global revision, compare-and-swap on an entry's modification revision, ranges
 //!   at a past revision, watches from a revision, compaction, time to live.
-//! * [`embedded::EmbeddedStore`] is the engine in the process, [`etcd::EtcdStore`] the one over the network. They mean
-//!   the same; one test suite runs against both.
+//! * [`embedded::EmbeddedStore`] is the engine in the process.
 //! * [`Tenant`] is the logical control plane that a key belongs to. [`Tenant::scope`] narrows a store to it.
 //! * [`cache`] keeps the present state in memory, with every object's wire bytes encoded once, and serves all reads
 //!   and watches.
@@ -14,7 +13,6 @@ pub mod cache;
 mod compactor;
 pub mod embedded;
 mod error;
-pub mod etcd;
 mod store;
 mod tenant;
 

@@ -28,10 +28,8 @@ impl Tenant {
     #[must_use]
     pub fn new(name: &str) -> Option<Self> {
         let inner = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-';
-        let label = name.len() <= 63
-            && name.as_bytes().iter().all(inner)
-            && !name.starts_with('-')
-            && !name.ends_with('-');
+        let label =
+            name.len() <= 63 && name.as_bytes().iter().all(inner) && !name.starts_with('-') && !name.ends_with('-');
         label.then(|| Self(Arc::from(name)))
     }
 
@@ -74,7 +72,9 @@ impl Scoped {
 
     fn error(&self, error: StoreError) -> StoreError {
         match error {
-            StoreError::Conflict { current } => StoreError::Conflict { current: current.map(|kv| strip(&self.prefix, kv)) },
+            StoreError::Conflict { current } => {
+                StoreError::Conflict { current: current.map(|kv| strip(&self.prefix, kv)) }
+            }
             other => other,
         }
     }

@@ -4,8 +4,8 @@
 use http::{HeaderMap, HeaderName};
 use portcullis_machinery::Status;
 
-use crate::authz::{Authorizer, Decision, forbidden};
 use crate::authz::rules::quoted_list;
+use crate::authz::{Authorizer, Decision, forbidden};
 use crate::context::{RequestInfo, UserInfo};
 use crate::request_info::percent_decode;
 
@@ -103,7 +103,8 @@ enum Mode {
 }
 
 impl Mode {
-    const ALL: [Self; 5] = [Self::AssociatedNode, Self::ArbitraryNode, Self::ServiceAccount, Self::UserInfo, Self::Legacy];
+    const ALL: [Self; 5] =
+        [Self::AssociatedNode, Self::ArbitraryNode, Self::ServiceAccount, Self::UserInfo, Self::Legacy];
 
     fn word(self) -> &'static str {
         match self {
@@ -169,8 +170,7 @@ impl Mode {
         } else if let Some((namespace, name)) = service_account(&wanted.username) {
             username = RequestInfo { namespace: namespace.to_owned(), ..asked(group, "serviceaccounts", name) };
             if wanted.groups.is_empty() {
-                user.groups =
-                    vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+                user.groups = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
             }
         }
         allowed(&username)?;
@@ -191,7 +191,11 @@ impl Mode {
             for value in values {
                 let asked = RequestInfo { subresource: key.clone(), ..asked(AUTHENTICATION, "userextras", value) };
                 if constrained && (key.is_empty() || value.is_empty()) {
-                    return Err(forbidden(requestor, &asked, "impersonating empty extra keys or values is not allowed"));
+                    return Err(forbidden(
+                        requestor,
+                        &asked,
+                        "impersonating empty extra keys or values is not allowed",
+                    ));
                 }
                 allowed(&asked)?;
             }
@@ -225,7 +229,12 @@ pub fn act_as(
     for mode in Mode::ALL.into_iter().filter(|mode| mode.applies(&requestor, &wanted)) {
         match mode.check(authorizer, &requestor, request, &wanted) {
             Ok(user) => {
-                tracing::debug!(requestor = requestor.username, user = user.username, groups = quoted_list(&user.groups), "impersonation");
+                tracing::debug!(
+                    requestor = requestor.username,
+                    user = user.username,
+                    groups = quoted_list(&user.groups),
+                    "impersonation"
+                );
                 return Ok(user);
             }
             Err(status) => first = first.or(Some(status)),

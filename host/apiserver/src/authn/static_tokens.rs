@@ -58,8 +58,10 @@ pub fn parse(text: &str) -> Result<Vec<Value>, TokenFileError> {
         if token.is_empty() {
             return Err(TokenFileError::EmptyToken(at + 1));
         }
-        let groups: Vec<&str> =
-            rest.first().map(|list| list.split(',').map(str::trim).filter(|g| !g.is_empty()).collect()).unwrap_or_default();
+        let groups: Vec<&str> = rest
+            .first()
+            .map(|list| list.split(',').map(str::trim).filter(|g| !g.is_empty()).collect())
+            .unwrap_or_default();
         let sum = hex::encode(Sha256::digest(token));
         tokens.push(json!({"sha256": sum, "user": user, "uid": uid, "groups": groups}));
     }

@@ -77,8 +77,12 @@ async fn pass(store: &Arc<dyn Store>, cache: &ResourceCache) -> Result<(), Store
 /// Keeps aggregated roles up to date until `shutdown`: after every change of a ClusterRole, all are looked at again. It
 /// runs in the API server, since authorization there depends on it.
 pub async fn run(store: Arc<dyn Store>, cache: Arc<ResourceCache>, shutdown: CancellationToken) {
-    let request =
-        || WatchRequest { prefix: format!("{}/", cache.prefix().trim_end_matches('/')), start: WatchStart::Now, filter: None, index: None };
+    let request = || WatchRequest {
+        prefix: format!("{}/", cache.prefix().trim_end_matches('/')),
+        start: WatchStart::Now,
+        filter: None,
+        index: None,
+    };
     let mut watcher = None;
     loop {
         if watcher.is_none() {

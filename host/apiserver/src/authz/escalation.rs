@@ -29,7 +29,10 @@ fn only_garbage_collection(new: &Value, old: &Value) -> bool {
 }
 
 fn is_aggregated(object: &Value) -> bool {
-    object.pointer("/aggregationRule/clusterRoleSelectors").and_then(Value::as_array).is_some_and(|list| !list.is_empty())
+    object
+        .pointer("/aggregationRule/clusterRoleSelectors")
+        .and_then(Value::as_array)
+        .is_some_and(|list| !list.is_empty())
 }
 
 fn everything() -> Vec<Rule> {

@@ -118,5 +118,10 @@ pub async fn start(
 }
 
 fn whole(cache: &ResourceCache) -> WatchRequest {
-    WatchRequest { prefix: format!("{}/", cache.prefix().trim_end_matches('/')), start: WatchStart::Initial, filter: None, index: None }
+    WatchRequest {
+        prefix: format!("{}/", cache.prefix().trim_end_matches('/')),
+        start: WatchStart::Initial,
+        filter: None,
+        index: None,
+    }
 }

@@ -148,7 +148,8 @@ impl NodeAuthorizer {
         if request.name.is_empty() {
             return no("No Object name found");
         }
-        let namespace = if matches!(kind, Kind::Volume | Kind::Attachment | Kind::Slice) { "" } else { &request.namespace };
+        let namespace =
+            if matches!(kind, Kind::Volume | Kind::Attachment | Kind::Slice) { "" } else { &request.namespace };
         if self.graph.read().reaches(node, &vertex(kind, namespace, &request.name)) {
             return allow();
         }
@@ -238,9 +239,9 @@ fn selects_node(request: &RequestInfo, node: &str) -> bool {
     request.field_selector.split(',').any(|part| {
         let part = part.trim();
         !part.contains("!=")
-            && part
-                .split_once('=')
-                .is_some_and(|(field, value)| field.trim() == "spec.nodeName" && value.trim_start_matches('=').trim() == node)
+            && part.split_once('=').is_some_and(|(field, value)| {
+                field.trim() == "spec.nodeName" && value.trim_start_matches('=').trim() == node
+            })
     })
 }
 
@@ -340,7 +341,8 @@ impl Graph {
 
 /// The secrets that a kubelet needs for a bound volume.
 fn volume_secrets(volume: &Value, claim_namespace: &str) -> Vec<Vertex> {
-    let csi = ["nodePublishSecretRef", "nodeStageSecretRef", "nodeExpandSecretRef"].map(|field| format!("/spec/csi/{field}"));
+    let csi =
+        ["nodePublishSecretRef", "nodeStageSecretRef", "nodeExpandSecretRef"].map(|field| format!("/spec/csi/{field}"));
     let others = ["cephfs", "rbd", "flexVolume", "scaleIO", "iscsi"].map(|kind| format!("/spec/{kind}/secretRef"));
     let mut secrets = Vec::new();
     for path in csi.iter().chain(&others) {

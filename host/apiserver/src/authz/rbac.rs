@@ -177,7 +177,8 @@ impl Inner {
 
     fn bind(&mut self, key: Key, object: &Value) {
         self.unbind(&key);
-        let role = RoleRef { kind: text(object, "/roleRef/kind").to_owned(), name: text(object, "/roleRef/name").into() };
+        let role =
+            RoleRef { kind: text(object, "/roleRef/kind").to_owned(), name: text(object, "/roleRef/name").into() };
         let mut subjects = Vec::new();
         for entry in object.get("subjects").and_then(Value::as_array).into_iter().flatten() {
             let name = text(entry, "/name");
@@ -217,13 +218,19 @@ impl Inner {
     }
 
     /// Calls `visit` for each grant of the user, cluster-wide ones first, until it returns true.
-    fn visit<'a>(&'a self, user: &UserInfo, namespace: &str, mut visit: impl FnMut(&'a str, &'a Grant) -> bool) -> bool {
+    fn visit<'a>(
+        &'a self,
+        user: &UserInfo,
+        namespace: &str,
+        mut visit: impl FnMut(&'a str, &'a Grant) -> bool,
+    ) -> bool {
         let scopes: &[&str] = if namespace.is_empty() { &[""] } else { &["", namespace] };
         // The maps are keyed by owned values; the few Arcs made here cost less than a second set of maps would.
-        let subjects: SmallVec<[&HashMap<Arc<str>, Vec<Grant>>; 8]> = std::iter::once(Subject::User(user.username.as_str().into()))
-            .chain(user.groups.iter().map(|group| Subject::Group(group.as_str().into())))
-            .filter_map(|subject| self.grants.get(&subject))
-            .collect();
+        let subjects: SmallVec<[&HashMap<Arc<str>, Vec<Grant>>; 8]> =
+            std::iter::once(Subject::User(user.username.as_str().into()))
+                .chain(user.groups.iter().map(|group| Subject::Group(group.as_str().into())))
+                .filter_map(|subject| self.grants.get(&subject))
+                .collect();
         for scope in scopes {
             for by_namespace in &subjects {
                 let Some((namespace, grants)) = by_namespace.get_key_value(*scope) else { continue };
@@ -242,7 +249,9 @@ impl RbacIndex {
         let key: Key = (namespace.into(), name.into());
         // Rules are compiled before the lock is taken: readers wait for map updates only.
         let compiled = match kind {
-            RbacKind::Role | RbacKind::ClusterRole => object.map(|object| Arc::new(CompiledRole::new(rules_of(object)))),
+            RbacKind::Role | RbacKind::ClusterRole => {
+                object.map(|object| Arc::new(CompiledRole::new(rules_of(object))))
+            }
             _ => None,
         };
         let mut inner = self.inner.write();

@@ -67,12 +67,8 @@ impl Rule {
         for group in &self.api_groups {
             for resource in &self.resources {
                 for verb in &self.verbs {
-                    let part = Rule {
-                        verbs: one(verb),
-                        api_groups: one(group),
-                        resources: one(resource),
-                        ..Rule::default()
-                    };
+                    let part =
+                        Rule { verbs: one(verb), api_groups: one(group), resources: one(resource), ..Rule::default() };
                     if self.resource_names.is_empty() {
                         parts.push(part);
                     } else {
@@ -147,11 +143,7 @@ pub fn quoted_list(values: &[String]) -> String {
 
 /// The parts of `wanted` that no rule of `owned` covers; empty if all is covered.
 pub fn uncovered(owned: &[Rule], wanted: &[Rule]) -> Vec<Rule> {
-    wanted
-        .iter()
-        .flat_map(Rule::breakdown)
-        .filter(|part| !owned.iter().any(|rule| rule.covers(part)))
-        .collect()
+    wanted.iter().flat_map(Rule::breakdown).filter(|part| !owned.iter().any(|rule| rule.covers(part))).collect()
 }
 
 /// Joins the verbs of resource rules that differ in nothing else, and describes each; sorted, each once. Rules with paths

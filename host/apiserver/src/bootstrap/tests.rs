@@ -4,7 +4,8 @@ use super::*;
 fn every_line_of_the_policy_is_read() {
     for line in POLICY.lines().filter(|line| !line.starts_with('#')) {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let read = if line.starts_with(' ') { add_line(&mut json!({}), &words).is_some() } else { header(&words).is_some() };
+        let read =
+            if line.starts_with(' ') { add_line(&mut json!({}), &words).is_some() } else { header(&words).is_some() };
         assert!(read, "{line}");
     }
     let all = by_name();
@@ -26,8 +27,12 @@ fn aggregated_roles_hold_what_they_select() {
         rules.iter().any(|r| r.verbs.iter().any(|v| v == verb) && r.resources.iter().any(|x| x == resource))
     };
     assert!(verbs("view", "get", "configmaps") && !verbs("view", "get", "secrets"));
-    assert!(verbs("edit", "get", "configmaps") && verbs("edit", "create", "secrets") && !verbs("edit", "create", "roles"));
-    assert!(verbs("admin", "get", "configmaps") && verbs("admin", "create", "secrets") && verbs("admin", "create", "roles"));
+    assert!(
+        verbs("edit", "get", "configmaps") && verbs("edit", "create", "secrets") && !verbs("edit", "create", "roles")
+    );
+    assert!(
+        verbs("admin", "get", "configmaps") && verbs("admin", "create", "secrets") && verbs("admin", "create", "roles")
+    );
 }
 
 #[test]

@@ -242,7 +242,12 @@ impl Admission for ComponentAdmission {
         Err(Status::invalid(&attributes.kind.group, &attributes.kind.name, &attributes.name, all))
     }
 
-    async fn validate(&self, cx: &Context, attributes: &AdmissionAttributes, object: &Arc<Value>) -> Result<(), Status> {
+    async fn validate(
+        &self,
+        cx: &Context,
+        attributes: &AdmissionAttributes,
+        object: &Arc<Value>,
+    ) -> Result<(), Status> {
         let plugins = self.matching(Stage::Validator, attributes, object);
         if plugins.is_empty() {
             return Ok(());

@@ -119,7 +119,8 @@ async fn attempt(
     if held && graceful == Grace::None {
         mark_as_deleting(scope, &mut new);
     }
-    let shortened = graceful == Grace::Set && object::i64_at(&new, &["metadata", "deletionGracePeriodSeconds"]) != Some(0);
+    let shortened =
+        graceful == Grace::Set && object::i64_at(&new, &["metadata", "deletionGracePeriodSeconds"]) != Some(0);
     if held || shortened {
         if options.dry_run || (new == *old && !finalizers_changed) {
             return Ok(Some((new, false)));
@@ -256,13 +257,16 @@ fn answer(scope: &Scope, object: &Value) -> Value {
     if strategy::returns_deleted(scope) {
         return object.clone();
     }
-    let status = Status { code: 0, ..Status::success(Some(StatusDetails {
-        name: object::name(object).to_owned(),
-        group: scope.group().to_owned(),
-        kind: scope.resource().to_owned(),
-        uid: object::uid(object).to_owned(),
-        ..StatusDetails::default()
-    })) };
+    let status = Status {
+        code: 0,
+        ..Status::success(Some(StatusDetails {
+            name: object::name(object).to_owned(),
+            group: scope.group().to_owned(),
+            kind: scope.resource().to_owned(),
+            uid: object::uid(object).to_owned(),
+            ..StatusDetails::default()
+        }))
+    };
     let mut value = serde_json::to_value(status).unwrap_or_default();
     if let Some(map) = value.as_object_mut() {
         map.remove("code");

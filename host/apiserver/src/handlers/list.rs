@@ -90,7 +90,9 @@ pub async fn page(scope: &Scope, options: &ListOptions) -> Result<Page, Status> 
     };
     let snapshot = snapshot.map_err(|error| match error {
         StoreError::FutureRevision { current } => too_large(exact.or(wanted).unwrap_or(0), current),
-        StoreError::Compacted { .. } if !options.continue_token.is_empty() => expired_page(&options.continue_token, &all),
+        StoreError::Compacted { .. } if !options.continue_token.is_empty() => {
+            expired_page(&options.continue_token, &all)
+        }
         StoreError::Compacted { .. } => Status::expired("The resourceVersion for the provided list is too old."),
         other => store_error(&other),
     })?;
@@ -102,12 +104,8 @@ pub async fn page(scope: &Scope, options: &ListOptions) -> Result<Page, Status> 
 fn collect(options: &ListOptions, snapshot: &Snapshot, prefix: &str, after: Option<&str>, limit: i64) -> Page {
     let limit = usize::try_from(limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
     let everything = options.selects_everything();
-    let mut page = Page {
-        revision: snapshot.revision,
-        objects: Vec::new(),
-        continue_token: String::new(),
-        remaining: None,
-    };
+    let mut page =
+        Page { revision: snapshot.revision, objects: Vec::new(), continue_token: String::new(), remaining: None };
     let mut rest = snapshot.under(prefix, after);
     let mut last: Option<Arc<str>> = None;
     for object in rest.by_ref() {

@@ -313,11 +313,18 @@ impl ListOptions {
 fn check_field(definition: &ResourceDefinition, field: &str) -> Result<(), Status> {
     let own_words = matches!(
         definition.kind.as_str(),
-        "Pod" | "Node" | "ReplicationController" | "Event" | "Namespace" | "Secret" | "Service"
+        "Pod"
+            | "Node"
+            | "ReplicationController"
+            | "Event"
+            | "Namespace"
+            | "Secret"
+            | "Service"
             | "CertificateSigningRequest"
     );
-    let place = (!matches!(definition.kind.as_str(), "Node" | "Namespace" | "CertificateSigningRequest" | "ResourceSlice"))
-        && field == "metadata.namespace";
+    let place =
+        (!matches!(definition.kind.as_str(), "Node" | "Namespace" | "CertificateSigningRequest" | "ResourceSlice"))
+            && field == "metadata.namespace";
     if field == "metadata.name" || place || definition.field_selectors.iter().any(|known| known.label == field) {
         return Ok(());
     }

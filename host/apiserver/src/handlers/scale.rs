@@ -58,11 +58,14 @@ pub async fn scale(scope: &Scope, method: &Method, request_body: Body) -> Result
     let patching = *method == Method::PATCH;
     let kind = if patching { Some(kind_of(scope)?) } else { None };
     let bytes = body::read(request_body, limit).await?;
-    let options = write_options(&scope.query, match kind {
-        Some(PatchKind::Apply) => WriteKind::Apply,
-        Some(_) => WriteKind::Patch,
-        None => WriteKind::Update,
-    })?;
+    let options = write_options(
+        &scope.query,
+        match kind {
+            Some(PatchKind::Apply) => WriteKind::Apply,
+            Some(_) => WriteKind::Patch,
+            None => WriteKind::Update,
+        },
+    )?;
     let media = if patching { codec::Media::Yaml } else { body_media(&scope.headers)? };
     let sent = match kind {
         Some(PatchKind::Json) => Value::Null,

@@ -162,7 +162,8 @@ async fn spend_budget(scope: &Scope, pod: &Value, dry_run: bool) -> Result<(), S
         [] => return Ok(()),
         [one] => one.clone(),
         _ => {
-            let why = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
+            let why =
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
             return Err(Status::internal(why));
         }
     };
@@ -189,7 +190,12 @@ async fn spend_budget(scope: &Scope, pod: &Value, dry_run: bool) -> Result<(), S
         }
         let allowed = number("disruptionsAllowed");
         if allowed < 0 {
-            return Err(Status::forbidden("policy", "poddisruptionbudgets", &name, "pdb disruptions allowed is negative"));
+            return Err(Status::forbidden(
+                "policy",
+                "poddisruptionbudgets",
+                &name,
+                "pdb disruptions allowed is negative",
+            ));
         }
         if allowed == 0 {
             return Err(disrupted(

@@ -68,11 +68,8 @@ pub fn table<'a>(
             row
         })
         .collect();
-    let definitions = if columns {
-        serde_json::to_value(table::columns(&scope.definition)).unwrap_or_default()
-    } else {
-        Value::Null
-    };
+    let definitions =
+        if columns { serde_json::to_value(table::columns(&scope.definition)).unwrap_or_default() } else { Value::Null };
     json!({
         "kind": "Table",
         "apiVersion": scope.output.meta_version(),

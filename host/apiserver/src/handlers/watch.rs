@@ -36,8 +36,7 @@ pub async fn watch(scope: &Scope, name: &str) -> Result<Response<Body>, Status> 
     {
         return Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name"));
     }
-    let version =
-        parse_version(&options.resource_version).map_err(|text| Status::failure(500, "", text))?.unwrap_or(0);
+    let version = parse_version(&options.resource_version).map_err(|text| Status::failure(500, "", text))?.unwrap_or(0);
     check_stream(&scope.output)?;
     let included = include(scope)?;
     let cache = scope.cache();
@@ -135,7 +134,9 @@ impl State {
                         break;
                     }
                     Some(WatchItem::Lagged) => {
-                        out.put_slice(&error_frame(&Status::expired("too old resource version: the watch fell behind")));
+                        out.put_slice(&error_frame(&Status::expired(
+                            "too old resource version: the watch fell behind",
+                        )));
                         self.watcher = None;
                         break;
                     }

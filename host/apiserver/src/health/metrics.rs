@@ -95,11 +95,7 @@ fn process(text: &mut String) -> std::fmt::Result {
     #[expect(clippy::cast_precision_loss, reason = "a counter of seconds")]
     let cpu = (number(11) + number(12)) as f64 / 100.0;
     writeln!(text, "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total {cpu}")?;
-    writeln!(
-        text,
-        "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes {}",
-        number(21) * 4096
-    )?;
+    writeln!(text, "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes {}", number(21) * 4096)?;
     let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
     writeln!(text, "# TYPE process_open_fds gauge\nprocess_open_fds {open}")
 }

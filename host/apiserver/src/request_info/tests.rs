@@ -23,22 +23,18 @@ fn reads_method_path_and_query() {
     check(Method::GET, "/api/v1/namespaces/a", "get", ["", "v1", "a", "namespaces", "a", ""]);
     check(Method::PUT, "/api/v1/namespaces/a/finalize", "update", ["", "v1", "a", "namespaces", "a", "finalize"]);
     check(Method::GET, "/api/v1/watch/namespaces/a/pods", "watch", ["", "v1", "a", "pods", "", ""]);
-    check(Method::DELETE, "/apis/apps/v1/namespaces/a/deployments", "deletecollection", [
-        "apps",
-        "v1",
-        "a",
-        "deployments",
-        "",
-        "",
-    ]);
-    check(Method::GET, "/apis/apps/v1/deployments?fieldSelector=metadata.name%3Dx", "list", [
-        "apps",
-        "v1",
-        "",
-        "deployments",
-        "x",
-        "",
-    ]);
+    check(
+        Method::DELETE,
+        "/apis/apps/v1/namespaces/a/deployments",
+        "deletecollection",
+        ["apps", "v1", "a", "deployments", "", ""],
+    );
+    check(
+        Method::GET,
+        "/apis/apps/v1/deployments?fieldSelector=metadata.name%3Dx",
+        "list",
+        ["apps", "v1", "", "deployments", "x", ""],
+    );
     check(Method::GET, "/healthz/etcd", "get", ["", "", "", "", "", ""]);
     check(Method::GET, "/apis/apps/v1", "get", ["", "", "", "", "", ""]);
     check(Method::OPTIONS, "/api/v1/pods", "", ["", "v1", "", "pods", "", ""]);

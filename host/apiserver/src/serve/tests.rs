@@ -20,8 +20,10 @@ async fn get(
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots);
     let mut tls = match identity {
-        Some(identity) => builder
-            .with_client_auth_cert(identity.chain.clone(), PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes())?)?,
+        Some(identity) => builder.with_client_auth_cert(
+            identity.chain.clone(),
+            PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes())?,
+        )?,
         None => builder.with_no_client_auth(),
     };
     tls.alpn_protocols = vec![if http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];

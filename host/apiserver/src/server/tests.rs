@@ -36,7 +36,10 @@ impl Authenticators for Native {
                 username: claim("/sub"),
                 uid: claim("/kubernetes.io/serviceaccount/uid"),
                 groups: vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")],
-                extra: vec![("authentication.kubernetes.io/credential-id".into(), vec![format!("JTI={}", claim("/jti"))])],
+                extra: vec![(
+                    "authentication.kubernetes.io/credential-id".into(),
+                    vec![format!("JTI={}", claim("/jti"))],
+                )],
             };
             return Ok(Some(Authenticated { user, remember: false }));
         }
@@ -55,7 +58,10 @@ impl Authenticators for Native {
         let user = UserInfo {
             username: name.into(),
             groups: groups.into_iter().flatten().filter_map(|group| group.as_str().map(str::to_owned)).collect(),
-            extra: vec![("authentication.kubernetes.io/credential-id".into(), vec![format!("X509SHA256={fingerprint}")])],
+            extra: vec![(
+                "authentication.kubernetes.io/credential-id".into(),
+                vec![format!("X509SHA256={fingerprint}")],
+            )],
             ..UserInfo::default()
         };
         Ok(Some(Authenticated { user, remember: true }))
@@ -107,8 +113,14 @@ pub async fn unstarted() -> Fixture {
 }
 
 impl Fixture {
-    async fn send(&self, peer: &Arc<PeerCertificates>, method: &str, path: &str, headers: &[(&str, &str)], body: Value)
-    -> (u16, Value) {
+    async fn send(
+        &self,
+        peer: &Arc<PeerCertificates>,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Value,
+    ) -> (u16, Value) {
         let mut request = Request::builder().method(method).uri(path).header("content-type", "application/json");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -145,8 +157,7 @@ async fn probes_refusals_and_reviews() {
     assert_eq!(fixture.anonymous("GET", "/api/v1/pods", &[("authorization", "Bearer nope")]).await.0, 401);
     let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {
         "user": "system:kube-scheduler", "resourceAttributes": {"verb": "list", "resource": "nodes"}}});
-    let (code, answer) =
-        fixture.admin("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review).await;
+    let (code, answer) = fixture.admin("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review).await;
     assert_eq!((code, &answer["status"]["allowed"]), (201, &json!(true)), "{answer}");
     assert_eq!(
         answer["status"]["reason"],
@@ -164,7 +175,8 @@ async fn a_token_is_issued_recognised_and_reviewed() {
     let fixture = fixture().await;
     let made = fixture.admin("POST", "/api/v1/namespaces", json!({"metadata": {"name": "ns"}})).await;
     assert_eq!(made.0, 201, "{}", made.1);
-    let made = fixture.admin("POST", "/api/v1/namespaces/ns/serviceaccounts", json!({"metadata": {"name": "sa"}})).await;
+    let made =
+        fixture.admin("POST", "/api/v1/namespaces/ns/serviceaccounts", json!({"metadata": {"name": "sa"}})).await;
     assert_eq!(made.0, 201, "{}", made.1);
     let path = "/api/v1/namespaces/ns/serviceaccounts/sa/token";
     let (code, request) = fixture.admin("POST", path, json!({"spec": {}})).await;
@@ -225,4 +237,35 @@ async fn a_panic_or_a_stall_ends_one_request() {
     let (code, text) = fixture.admin("GET", "/metrics", Value::Null).await;
     let text = text.as_str().unwrap_or_default();
     assert!(code == 200 && text.contains("apiserver_request_total{code=\"500\""), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "TEMPORARY"]
+async fn zz_serve() {
+    let dir = std::path::PathBuf::from("/tmp/wf/serve");
+    std::fs::create_dir_all(&dir).unwrap();
+    let config =
+        ServerConfig { data_dir: dir.clone(), bind: "127.0.0.1:16443".parse().unwrap(), ..ServerConfig::default() };
+    let pki = Arc::new(Pki::open(&config).unwrap());
+    let tokens = Arc::new(TokenIssuer::new(&config, &pki).unwrap());
+    let store = EmbeddedStore::open(&dir.join("store"), EmbeddedOptions { compact_every: None }).await.unwrap();
+    let hub = Arc::new(CacheHub::start(store.clone(), HubOptions::default()).await.unwrap());
+    let runtime = RuntimeConfig { all: false, switches: BTreeMap::new() };
+    let server = ApiServer::new(Parts {
+        tenant: Tenant::default(),
+        store,
+        hub,
+        registry: Arc::new(Registry::builtin(&runtime)),
+        authenticators: Arc::new(Native(tokens.clone())),
+        authorizer: Arc::new(Authorizer::new(config.authorization_mode.clone())),
+        admission: Arc::new(NoAdmission),
+        pki,
+        tokens,
+        config,
+    });
+    let t = Instant::now();
+    server.start(&CancellationToken::new()).await.unwrap();
+    eprintln!("started in {:?}", t.elapsed());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:16443").await.unwrap();
+    crate::serve::serve(server, listener, CancellationToken::new()).await.unwrap();
 }

@@ -86,9 +86,7 @@ fn keep(new: &mut Value, old: &Value) {
     let (wanted, had_ports) = (wants_ports(new), wants_ports(old));
     let Some(Value::Array(ports)) = object::get_at_mut(new, &["spec", "ports"]) else { return };
     for port in ports {
-        let same = had.iter().find(|p| {
-            p.get("port") == port.get("port") && p.get("protocol") == port.get("protocol")
-        });
+        let same = had.iter().find(|p| p.get("port") == port.get("port") && p.get("protocol") == port.get("protocol"));
         let before = same.and_then(|p| p.get("nodePort")).cloned();
         let given = port.get("nodePort").and_then(Value::as_i64).unwrap_or(0);
         if wanted && had_ports && given == 0 {
@@ -142,7 +140,12 @@ async fn take(
 
 fn invalid(scope: &Scope, new: &Value, field: &str, value: &str, detail: &str) -> Status {
     let cause = Cause::field(FieldErrorType::Invalid, field, value, detail);
-    Status::invalid("", "Service", if object::name(new).is_empty() { &scope.name } else { object::name(new) }, vec![cause])
+    Status::invalid(
+        "",
+        "Service",
+        if object::name(new).is_empty() { &scope.name } else { object::name(new) },
+        vec![cause],
+    )
 }
 
 fn address_key(ip: IpAddr) -> String {

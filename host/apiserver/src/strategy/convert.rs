@@ -98,9 +98,9 @@ fn hpa_to_v1(value: &mut Value) {
 fn hpa_to_v2(value: &mut Value) {
     for (annotation, path) in HPA_ANNOTATIONS {
         let annotations = ["metadata", "annotations"];
-        let Some(Value::String(text)) = object::get_at_mut(value, &annotations).and_then(|map| {
-            map.as_object_mut().and_then(|map: &mut Map<String, Value>| map.remove(annotation))
-        }) else {
+        let Some(Value::String(text)) = object::get_at_mut(value, &annotations)
+            .and_then(|map| map.as_object_mut().and_then(|map: &mut Map<String, Value>| map.remove(annotation)))
+        else {
             continue;
         };
         if let Ok(extra) = serde_json::from_str::<Value>(&text) {

@@ -171,9 +171,7 @@ fn counts_as_change(scope: &Scope, new: &Value, old: &Value) -> bool {
         return false;
     }
     match scope.definition.kind.as_str() {
-        "Deployment" => {
-            differs("spec") || new.pointer("/metadata/annotations") != old.pointer("/metadata/annotations")
-        }
+        "Deployment" => differs("spec") || new.pointer("/metadata/annotations") != old.pointer("/metadata/annotations"),
         "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => differs("webhooks"),
         "PodTemplate" => differs("template"),
         "PriorityClass" => false,
@@ -206,13 +204,19 @@ fn prepare_status(scope: &Scope, new: &mut Value, old: &Value) {
         }
     }
     if let Some(map) = new.as_object_mut() {
-        map.retain(|field, _| matches!(field.as_str(), "kind" | "apiVersion" | "metadata" | "status") || old.get(field).is_some());
+        map.retain(|field, _| {
+            matches!(field.as_str(), "kind" | "apiVersion" | "metadata" | "status") || old.get(field).is_some()
+        });
     }
     let metadata: &[&str] = match kind {
         "Deployment" => &["labels"],
         "Pod" => &["ownerReferences"],
         "APIService" | "CertificateSigningRequest" => &["labels", "annotations", "finalizers", "ownerReferences"],
-        "ValidatingAdmissionPolicy" | "VolumeAttachment" | "ResourceClaim" | "ServiceCIDR" | "FlowSchema"
+        "ValidatingAdmissionPolicy"
+        | "VolumeAttachment"
+        | "ResourceClaim"
+        | "ServiceCIDR"
+        | "FlowSchema"
         | "PriorityLevelConfiguration" => &["labels", "annotations", "finalizers", "ownerReferences"],
         _ if !scope.definition.builtin => &["labels", "annotations", "finalizers", "ownerReferences"],
         _ => &[],
@@ -365,11 +369,7 @@ fn job_selector(job: &mut Value) {
         on_pods.entry(key).or_insert_with(|| value.as_str().into());
     }
     if object::get_at(job, &["spec", "selector"]).is_none() {
-        object::set_at(
-            job,
-            &["spec", "selector"],
-            json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}),
-        );
+        object::set_at(job, &["spec", "selector"], json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}));
     }
 }
 

@@ -115,7 +115,9 @@ impl PublicKey {
     /// Whether the signature is good.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         let checked = match self.kind {
-            Kind::P256 => UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, &self.raw).verify(message, signature),
+            Kind::P256 => {
+                UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, &self.raw).verify(message, signature)
+            }
             Kind::Rsa { .. } => {
                 UnparsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA256, &self.raw).verify(message, signature)
             }

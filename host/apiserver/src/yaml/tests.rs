@@ -18,5 +18,8 @@ fn writes_what_the_reference_writes() {
     check(json!({"a": [{"b": 1, "c": ["x", "yes"]}], "e": {}}), "a:\n- b: 1\n  c:\n  - x\n  - \"yes\"\ne: {}\n");
     check(json!({"a": "one\ntwo\n", "b": "one\ntwo"}), "a: |\n  one\n  two\nb: |-\n  one\n  two\n");
     check(json!({"t": "2026-01-02T03:04:05Z", "u": "a: b"}), "t: \"2026-01-02T03:04:05Z\"\nu: 'a: b'\n");
-    check(json!({"n": null, "b": true, "s": "-", "k": "1.5", "l": "80/TCP"}), "b: true\nk: \"1.5\"\nl: 80/TCP\n\"n\": null\ns: '-'\n");
+    check(
+        json!({"n": null, "b": true, "s": "-", "k": "1.5", "l": "80/TCP"}),
+        "b: true\nk: \"1.5\"\nl: 80/TCP\n\"n\": null\ns: '-'\n",
+    );
 }

@@ -95,7 +95,13 @@ impl Managed {
         let mut entries: Vec<(Manager, Entry)> = self.0.into_iter().collect();
         entries.sort_by(|(a, x), (b, y)| {
             let order = |manager: &Manager, entry: &Entry| {
-                (!manager.applies, entry.time.clone(), manager.name.clone(), entry.api_version.clone(), manager.subresource.clone())
+                (
+                    !manager.applies,
+                    entry.time.clone(),
+                    manager.name.clone(),
+                    entry.api_version.clone(),
+                    manager.subresource.clone(),
+                )
             };
             order(a, x).cmp(&order(b, y))
         });

@@ -98,7 +98,12 @@ fn thing(parts: Value) -> Value {
 /// Who owns what: `manager` to `fieldsV1`.
 fn owners(object: &Value) -> Value {
     let list = object.pointer("/metadata/managedFields").and_then(Value::as_array).cloned().unwrap_or_default();
-    let pair = |entry: &Value| (format!("{} {}", entry["manager"].as_str().unwrap_or(""), entry["operation"].as_str().unwrap_or("")), entry["fieldsV1"].clone());
+    let pair = |entry: &Value| {
+        (
+            format!("{} {}", entry["manager"].as_str().unwrap_or(""), entry["operation"].as_str().unwrap_or("")),
+            entry["fieldsV1"].clone(),
+        )
+    };
     list.iter().map(pair).collect::<serde_json::Map<_, _>>().into()
 }
 
@@ -114,7 +119,13 @@ fn stored(mut object: Value) -> Value {
 }
 
 /// Applies, and compares the object's parts (all but its identity) and owners; or the error's code and message.
-fn check(live: &Value, config: Value, manager: &str, force: bool, expected: Result<(Value, Value), (u16, &str)>) -> Value {
+fn check(
+    live: &Value,
+    config: Value,
+    manager: &str,
+    force: bool,
+    expected: Result<(Value, Value), (u16, &str)>,
+) -> Value {
     let schema = schema();
     match (apply(live, &thing(config.clone()), force, &writer(manager, &schema)), expected) {
         (Ok(found), Ok((parts, who))) => {
@@ -134,7 +145,13 @@ fn check(live: &Value, config: Value, manager: &str, force: bool, expected: Resu
 
 #[test]
 fn applying_by_turns() {
-    let live = check(&nothing(), json!({"data": {"k": "v"}}), "m1", false, Ok((json!({"data": {"k": "v"}}), json!({"m1 Apply": {"f:data": {"f:k": {}}}}))));
+    let live = check(
+        &nothing(),
+        json!({"data": {"k": "v"}}),
+        "m1",
+        false,
+        Ok((json!({"data": {"k": "v"}}), json!({"m1 Apply": {"f:data": {"f:k": {}}}}))),
+    );
     let again = apply(&live, &thing(json!({"data": {"k": "v"}})), false, &writer("m1", &schema())).expect("again");
     assert_eq!(again, live, "applying the same changes nothing, not even a time");
     let live = check(
@@ -147,7 +164,13 @@ fn applying_by_turns() {
             json!({"m1 Apply": {"f:data": {"f:k": {}}}, "m2 Apply": {"f:metadata": {"f:labels": {"f:two": {}}}}}),
         )),
     );
-    check(&live, json!({"data": {"k": "w"}}), "m3", false, Err((409, "Apply failed with 1 conflict: conflict with \"m1\": .data.k")));
+    check(
+        &live,
+        json!({"data": {"k": "w"}}),
+        "m3",
+        false,
+        Err((409, "Apply failed with 1 conflict: conflict with \"m1\": .data.k")),
+    );
     let live = check(
         &live,
         json!({"data": {"k": "w"}}),
@@ -158,16 +181,31 @@ fn applying_by_turns() {
             json!({"m2 Apply": {"f:metadata": {"f:labels": {"f:two": {}}}}, "m3 Apply": {"f:data": {"f:k": {}}}}),
         )),
     );
-    let live = check(&live, json!({}), "m2", false, Ok((json!({"data": {"k": "w"}}), json!({"m3 Apply": {"f:data": {"f:k": {}}}}))));
+    let live = check(
+        &live,
+        json!({}),
+        "m2",
+        false,
+        Ok((json!({"data": {"k": "w"}}), json!({"m3 Apply": {"f:data": {"f:k": {}}}}))),
+    );
     let live = check(
         &live,
         json!({"data": {"k": "w"}}),
         "m1",
         false,
-        Ok((json!({"data": {"k": "w"}}), json!({"m1 Apply": {"f:data": {"f:k": {}}}, "m3 Apply": {"f:data": {"f:k": {}}}}))),
+        Ok((
+            json!({"data": {"k": "w"}}),
+            json!({"m1 Apply": {"f:data": {"f:k": {}}}, "m3 Apply": {"f:data": {"f:k": {}}}}),
+        )),
     );
     // One of two owners lets go: the value stays.
-    check(&live, json!({}), "m3", false, Ok((json!({"data": {"k": "w"}}), json!({"m1 Apply": {"f:data": {"f:k": {}}}}))));
+    check(
+        &live,
+        json!({}),
+        "m3",
+        false,
+        Ok((json!({"data": {"k": "w"}}), json!({"m1 Apply": {"f:data": {"f:k": {}}}}))),
+    );
 }
 
 #[test]
@@ -184,7 +222,10 @@ fn lists() {
         json!({"spec": {"containers": [a]}}),
         "m1",
         false,
-        Ok((json!({"spec": {"containers": [a]}}), json!({"m1 Apply": item("a", json!({"f:image": {}, "f:args": {}}))}))),
+        Ok((
+            json!({"spec": {"containers": [a]}}),
+            json!({"m1 Apply": item("a", json!({"f:image": {}, "f:args": {}}))}),
+        )),
     );
     let b = json!({"name": "b", "ports": [{"port": 80}]});
     let owners_b = item("b", json!({"f:ports": {"k:{\"port\":80,\"protocol\":\"TCP\"}": {".": {}, "f:port": {}}}}));
@@ -206,17 +247,52 @@ fn lists() {
         false,
         Ok((json!({"spec": {"containers": [b, a]}}), json!({"m1 Apply": item("a", json!({})), "m2 Apply": owners_b}))),
     );
-    check(&live, json!({"spec": {"containers": [{"name": "a"}]}, "metadata": {"finalizers": ["f", "f"]}}), "m1", false, Err((500,
-        "failed to create typed patch object (/x; /v1, Kind=Thing): .metadata.finalizers: duplicate entries for key [=\"f\"]")));
+    check(
+        &live,
+        json!({"spec": {"containers": [{"name": "a"}]}, "metadata": {"finalizers": ["f", "f"]}}),
+        "m1",
+        false,
+        Err((
+            500,
+            "failed to create typed patch object (/x; /v1, Kind=Thing): .metadata.finalizers: duplicate entries for key [=\"f\"]",
+        )),
+    );
 }
 
 #[test]
 fn bad_configurations() {
     let live = nothing();
-    check(&live, json!({"nonsense": 1}), "m", false, Err((500, "failed to create typed patch object (/x; /v1, Kind=Thing): .nonsense: field not declared in schema")));
-    check(&live, json!({"data": "str"}), "m", false, Err((500, "failed to create typed patch object (/x; /v1, Kind=Thing): .data: expected map, got &{str}")));
-    check(&live, json!({"metadata": {"managedFields": []}}), "m", false, Err((400, "metadata.managedFields must be nil")));
-    check(&live, json!({"apiVersion": "v2"}), "m", false, Err((400, "Incorrect version specified in apply patch. Specified patch version: v2, expected: v1")));
+    check(
+        &live,
+        json!({"nonsense": 1}),
+        "m",
+        false,
+        Err((
+            500,
+            "failed to create typed patch object (/x; /v1, Kind=Thing): .nonsense: field not declared in schema",
+        )),
+    );
+    check(
+        &live,
+        json!({"data": "str"}),
+        "m",
+        false,
+        Err((500, "failed to create typed patch object (/x; /v1, Kind=Thing): .data: expected map, got &{str}")),
+    );
+    check(
+        &live,
+        json!({"metadata": {"managedFields": []}}),
+        "m",
+        false,
+        Err((400, "metadata.managedFields must be nil")),
+    );
+    check(
+        &live,
+        json!({"apiVersion": "v2"}),
+        "m",
+        false,
+        Err((400, "Incorrect version specified in apply patch. Specified patch version: v2, expected: v1")),
+    );
 }
 
 /// Writes in the ordinary way, and compares the owners.
@@ -254,13 +330,22 @@ fn ordinary_writes() {
             "scaler Update": {"f:metadata": {"f:labels": {"f:b": {}}}, "f:spec": {"f:replicas": {}}},
         }),
     );
-    check(&updated, json!({"spec": {"replicas": 3}}), "m", false, Err((409, "Apply failed with 1 conflict: conflict with \"scaler\" using v1: .spec.replicas")));
+    check(
+        &updated,
+        json!({"spec": {"replicas": 3}}),
+        "m",
+        false,
+        Err((409, "Apply failed with 1 conflict: conflict with \"scaler\" using v1: .spec.replicas")),
+    );
     check(
         &updated,
         json!({"spec": {"replicas": 3}, "metadata": {"labels": {"b": "3"}}}),
         "m",
         false,
-        Err((409, "Apply failed with 2 conflicts: conflicts with \"scaler\" using v1:\n- .metadata.labels.b\n- .spec.replicas")),
+        Err((
+            409,
+            "Apply failed with 2 conflicts: conflicts with \"scaler\" using v1:\n- .metadata.labels.b\n- .spec.replicas",
+        )),
     );
     // A write that changes nothing leaves owners and times as they are.
     let mut same = updated.clone();
@@ -297,10 +382,15 @@ fn ordinary_writes() {
 #[test]
 fn subresources_and_limits() {
     let schema = schema();
-    let created = check_update(None, json!({"data": {"k": "v"}}), "a", json!({"a Update": {"f:data": {".": {}, "f:k": {}}}}));
+    let created =
+        check_update(None, json!({"data": {"k": "v"}}), "a", json!({"a Update": {"f:data": {".": {}, "f:k": {}}}}));
     let mut new = created.clone();
     new["status"] = json!({"ready": 2});
-    let status = Writer { subresource: "status", reset_fields: &[&["spec"], &["data"], &["metadata"]], ..writer("kubelet", &schema) };
+    let status = Writer {
+        subresource: "status",
+        reset_fields: &[&["spec"], &["data"], &["metadata"]],
+        ..writer("kubelet", &schema)
+    };
     track_update(Some(&created), &mut new, &status);
     assert_eq!(owners(&new)["kubelet Update"], json!({"f:status": {"f:ready": {}}}));
     assert_eq!(new["metadata"]["managedFields"][1]["subresource"], "status");
@@ -322,8 +412,13 @@ fn subresources_and_limits() {
 fn kubectl_takes_over_from_its_annotation() {
     let config = thing(json!({"data": {"k": "v"}}));
     let annotated = json!({"metadata": {"annotations": {LAST_APPLIED: config.to_string()}}, "data": {"k": "v"}});
-    let live = check_update(None, annotated, "kubectl-client-side-apply", json!({"kubectl-client-side-apply Update": {
-        "f:metadata": {"f:annotations": {".": {}, format!("f:{LAST_APPLIED}"): {}}}, "f:data": {".": {}, "f:k": {}}}}));
+    let live = check_update(
+        None,
+        annotated,
+        "kubectl-client-side-apply",
+        json!({"kubectl-client-side-apply Update": {
+        "f:metadata": {"f:annotations": {".": {}, format!("f:{LAST_APPLIED}"): {}}}, "f:data": {".": {}, "f:k": {}}}}),
+    );
     let schema = schema();
     let other = apply(&live, &thing(json!({"data": {"k": "w"}})), false, &writer("other", &schema));
     assert_eq!(other.map_err(|status| status.code), Err(409));

@@ -132,7 +132,11 @@ pub(super) fn check(value: &Value, schema: Option<&SchemaRef>, path: &str, error
         }
         (Shape::Object(_) | Shape::Map(_), _) => "map",
         (Shape::List(_), _) => "list",
-        (Shape::String | Shape::Bytes | Shape::Time | Shape::MicroTime | Shape::Duration, value) if !value.is_string() => "string",
+        (Shape::String | Shape::Bytes | Shape::Time | Shape::MicroTime | Shape::Duration, value)
+            if !value.is_string() =>
+        {
+            "string"
+        }
         (Shape::Bool, value) if !value.is_boolean() => "boolean",
         (Shape::Int32 | Shape::Int64 | Shape::Number, value) if !value.is_number() => "numeric (int or float)",
         _ => return,
@@ -204,7 +208,8 @@ fn differ(
     }
     let shown = new.or(old).unwrap_or(&Value::Null);
     let grain = grain(schema, field, shown);
-    let empty = |value: Option<&Value>| value.is_none_or(|value| is_bare(value) || value.as_array().is_some_and(Vec::is_empty));
+    let empty =
+        |value: Option<&Value>| value.is_none_or(|value| is_bare(value) || value.as_array().is_some_and(Vec::is_empty));
     let leaf = matches!(grain, Grain::Leaf) || (empty(old) && empty(new));
     match (old, new) {
         (None, Some(_)) => out.written.insert(path),
@@ -231,8 +236,10 @@ fn differ(
             }
         }
         Grain::List(list) => {
-            let before: BTreeMap<String, &Value> = old.map(|old| items(list, old)).unwrap_or_default().into_iter().collect();
-            let after: BTreeMap<String, &Value> = new.map(|new| items(list, new)).unwrap_or_default().into_iter().collect();
+            let before: BTreeMap<String, &Value> =
+                old.map(|old| items(list, old)).unwrap_or_default().into_iter().collect();
+            let after: BTreeMap<String, &Value> =
+                new.map(|new| items(list, new)).unwrap_or_default().into_iter().collect();
             let gone = before.keys().filter(|step| !after.contains_key(*step));
             for step in after.keys().chain(gone) {
                 path.push(step.clone());
@@ -265,7 +272,8 @@ pub(super) fn merge(live: &Value, applied: &Value, schema: Option<&SchemaRef>, f
 /// The items of both, in the configuration's order, with the live object's own items where they were among the others.
 fn merge_list(list: &ListShape, live: &Value, applied: &Value) -> Value {
     let (live, applied) = (items(list, live), items(list, applied));
-    let places: HashMap<&str, usize> = live.iter().enumerate().map(|(place, (step, _))| (step.as_str(), place)).collect();
+    let places: HashMap<&str, usize> =
+        live.iter().enumerate().map(|(place, (step, _))| (step.as_str(), place)).collect();
     let named: HashMap<&str, ()> = applied.iter().map(|(step, _)| (step.as_str(), ())).collect();
     let mut result = Vec::with_capacity(live.len() + applied.len());
     let mut next = 0;

@@ -81,7 +81,11 @@ fn bare(go_type: &str) -> &str {
 fn mismatch(value: &Value, schema: &Schema, path: &Path<'_>, owner: &str) -> TypeError {
     let place = path.text(false);
     if place.is_empty() {
-        return TypeError(format!("json: cannot unmarshal {} into Go value of type {}", described(value), schema.go_type));
+        return TypeError(format!(
+            "json: cannot unmarshal {} into Go value of type {}",
+            described(value),
+            schema.go_type
+        ));
     }
     TypeError(format!(
         "json: cannot unmarshal {} into Go struct field {}.{place} of type {}",
@@ -129,7 +133,9 @@ impl Conform {
                 }
                 true
             }
-            (Shape::String, Value::String(_)) | (Shape::Bool, Value::Bool(_)) | (Shape::Number, Value::Number(_)) => true,
+            (Shape::String, Value::String(_)) | (Shape::Bool, Value::Bool(_)) | (Shape::Number, Value::Number(_)) => {
+                true
+            }
             (Shape::Int32, Value::Number(number)) => number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
             (Shape::Int64, Value::Number(number)) => number.as_i64().is_some(),
             (Shape::IntOrString, Value::String(_)) => true,

@@ -123,7 +123,8 @@ fn plugin() -> ResourceDefinition {
     let typed = |shape: fn() -> Shape| Schema::plain(shape());
     let text = || Schema::plain(Shape::String);
     let texts = || list(Schema::plain(Shape::String), ListType::Atomic, &[]);
-    let builtin = |name: &str| schema::builtin::schema(&schema::builtin::published(name)).unwrap_or_else(|| typed(|| Shape::Any));
+    let builtin =
+        |name: &str| schema::builtin::schema(&schema::builtin::published(name)).unwrap_or_else(|| typed(|| Shape::Any));
     let optional = |name: &str, schema: SchemaRef| field(name, schema, false);
     let matching = object(
         "Match",
@@ -144,7 +145,10 @@ fn plugin() -> ResourceDefinition {
             field("stage", text(), true),
             field(
                 "source",
-                object("Source", vec![optional("file", text()), optional("digest", text()), optional("embedded", text())]),
+                object(
+                    "Source",
+                    vec![optional("file", text()), optional("digest", text()), optional("embedded", text())],
+                ),
                 true,
             ),
             optional("config", typed(|| Shape::Any)),
@@ -216,7 +220,9 @@ fn plugin() -> ResourceDefinition {
         categories: vec!["api-extensions".into()],
         namespaced: false,
         verbs: verbs("*"),
-        subresources: subresource("status=Plugin:get,patch,update", "plugins.portcullis.dev", "v1alpha1").into_iter().collect(),
+        subresources: subresource("status=Plugin:get,patch,update", "plugins.portcullis.dev", "v1alpha1")
+            .into_iter()
+            .collect(),
         schema,
         storage: Storage {
             prefix: "/registry/plugins.portcullis.dev/plugins".into(),

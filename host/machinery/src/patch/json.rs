@@ -17,14 +17,13 @@ pub fn json_patch(document: &Value, patch: &[u8]) -> Result<Value, Status> {
     let patch: Value = serde_json::from_slice(patch).map_err(|error| decode_error(&error))?;
     let Value::Array(operations) = patch else {
         let what = super::json_kind(&patch);
-        let why = format!("error decoding patch: json: cannot unmarshal {what} into Go value of type []handlers.jsonPatchOp");
+        let why =
+            format!("error decoding patch: json: cannot unmarshal {what} into Go value of type []handlers.jsonPatchOp");
         return Err(Status::bad_request(why));
     };
     if operations.len() > MAX_OPERATIONS {
-        let why = format!(
-            "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}",
-            operations.len()
-        );
+        let why =
+            format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}", operations.len());
         return Err(Status::request_too_large(why));
     }
     let mut result = document.clone();

@@ -18,7 +18,8 @@ pub(super) fn require_object(patch: &Value) -> Result<(), Status> {
         return Ok(());
     }
     let what = json_kind(patch);
-    let why = format!("error decoding patch: json: cannot unmarshal {what} into Go value of type map[string]interface {{}}");
+    let why =
+        format!("error decoding patch: json: cannot unmarshal {what} into Go value of type map[string]interface {{}}");
     Err(Status::bad_request(why))
 }
 

@@ -114,9 +114,7 @@ fn order_list(
     order: &Value,
     schema: Option<&SchemaRef>,
 ) -> Result<(), Status> {
-    let malformed = |value: &Value| {
-        failure(format!("expected a slice, but received a {}", super::json_kind(value)))
-    };
+    let malformed = |value: &Value| failure(format!("expected a slice, but received a {}", super::json_kind(value)));
     let Value::Array(order) = order else { return Err(malformed(order)) };
     let merge_key = merge_key(schema, key);
     let old = match original.remove(key) {
@@ -209,8 +207,8 @@ fn merge_list(
         let both = original.iter().chain(&patch).filter(|item| seen.insert(item.to_string())).cloned().collect();
         return arrange(both, &patch, &original, None);
     }
-    let merge_key = merge_key(schema, key)
-        .ok_or_else(|| failure(format!("cannot merge lists without merge key for {key}")))?;
+    let merge_key =
+        merge_key(schema, key).ok_or_else(|| failure(format!("cannot merge lists without merge key for {key}")))?;
     let (original, patch) = special_items(original, patch, &merge_key)?;
     let items = child(schema, key).and_then(|schema| schema.items());
     let mut places = HashMap::new();

@@ -10,11 +10,31 @@ fn check_json(document: Value, patch: Value, expected: Result<Value, u16>) {
 #[test]
 fn json_patches() {
     let doc = json!({"a": {"b": [1, 2, 3]}, "x/y": 1});
-    check_json(doc.clone(), json!([{"op": "add", "path": "/a/b/1", "value": 9}]), Ok(json!({"a": {"b": [1, 9, 2, 3]}, "x/y": 1})));
-    check_json(doc.clone(), json!([{"op": "add", "path": "/a/b/-", "value": 9}]), Ok(json!({"a": {"b": [1, 2, 3, 9]}, "x/y": 1})));
-    check_json(doc.clone(), json!([{"op": "remove", "path": "/x~1y"}, {"op": "test", "path": "/a/b/0", "value": 1.0}]), Ok(json!({"a": {"b": [1, 2, 3]}})));
-    check_json(doc.clone(), json!([{"op": "move", "from": "/a/b", "path": "/c"}]), Ok(json!({"a": {}, "c": [1, 2, 3], "x/y": 1})));
-    check_json(doc.clone(), json!([{"op": "copy", "from": "/a/b/0", "path": "/a/b/3"}]), Ok(json!({"a": {"b": [1, 2, 3, 1]}, "x/y": 1})));
+    check_json(
+        doc.clone(),
+        json!([{"op": "add", "path": "/a/b/1", "value": 9}]),
+        Ok(json!({"a": {"b": [1, 9, 2, 3]}, "x/y": 1})),
+    );
+    check_json(
+        doc.clone(),
+        json!([{"op": "add", "path": "/a/b/-", "value": 9}]),
+        Ok(json!({"a": {"b": [1, 2, 3, 9]}, "x/y": 1})),
+    );
+    check_json(
+        doc.clone(),
+        json!([{"op": "remove", "path": "/x~1y"}, {"op": "test", "path": "/a/b/0", "value": 1.0}]),
+        Ok(json!({"a": {"b": [1, 2, 3]}})),
+    );
+    check_json(
+        doc.clone(),
+        json!([{"op": "move", "from": "/a/b", "path": "/c"}]),
+        Ok(json!({"a": {}, "c": [1, 2, 3], "x/y": 1})),
+    );
+    check_json(
+        doc.clone(),
+        json!([{"op": "copy", "from": "/a/b/0", "path": "/a/b/3"}]),
+        Ok(json!({"a": {"b": [1, 2, 3, 1]}, "x/y": 1})),
+    );
     check_json(doc.clone(), json!([{"op": "replace", "path": "", "value": {}}]), Ok(json!({})));
     for bad in [
         json!([{"op": "test", "path": "/a/b", "value": 1}]),
@@ -31,7 +51,10 @@ fn json_patches() {
     }
     check_json(doc.clone(), json!({"op": "add"}), Err(400));
     check_json(doc, Value::Array(vec![json!({"op": "test", "path": ""}); 10_001]), Err(413));
-    assert_eq!(json_patch(&Value::Null, b"[").map_err(|s| s.message), Err("error decoding patch: unexpected end of JSON input".into()));
+    assert_eq!(
+        json_patch(&Value::Null, b"[").map_err(|s| s.message),
+        Err("error decoding patch: unexpected end of JSON input".into())
+    );
 }
 
 #[test]
@@ -45,7 +68,11 @@ fn merge_patches() {
     let check = |document: Value, patch: Value, expected: Result<Value, u16>| {
         assert_eq!(merge_patch(&document, &patch).map_err(|s| s.code), expected, "{patch}");
     };
-    check(json!({"a": 1, "b": {"c": 2}}), json!({"a": null, "b": {"d": 3, "e": null}}), Ok(json!({"b": {"c": 2, "d": 3}})));
+    check(
+        json!({"a": 1, "b": {"c": 2}}),
+        json!({"a": null, "b": {"d": 3, "e": null}}),
+        Ok(json!({"b": {"c": 2, "d": 3}})),
+    );
     check(json!({"a": 1}), json!({"a": {"b": {"c": null}}}), Ok(json!({"a": {"b": {}}})));
     check(json!({"a": [1, 2]}), json!({"a": [3]}), Ok(json!({"a": [3]})));
     check(json!({"a": 1}), json!([]), Err(400));
@@ -73,7 +100,14 @@ fn list(name: &str, items: SchemaRef, merge: bool, key: Option<&str>) -> Field {
 /// A type with a list that merges by `name`, one that merges as a set, and one that does not merge.
 fn schema() -> SchemaRef {
     let item = Schema::object("Item", vec![list("args", text(), false, None), list("tags", text(), true, None)]);
-    Schema::object("Thing", vec![list("items", item, true, Some("name")), list("finalizers", text(), true, None), list("plain", text(), false, None)])
+    Schema::object(
+        "Thing",
+        vec![
+            list("items", item, true, Some("name")),
+            list("finalizers", text(), true, None),
+            list("plain", text(), false, None),
+        ],
+    )
 }
 
 fn check_strategic(document: Value, patch: Value, expected: Result<Value, &str>) {
@@ -89,10 +123,26 @@ fn strategic_merges() {
         doc[key] = value;
         doc
     };
-    check_strategic(doc.clone(), json!({"items": [{"name": "b", "v": 2}]}), Ok(with("items", json!([{"name": "a", "v": 1, "args": ["x"]}, {"name": "b", "v": 2}]))));
-    check_strategic(doc.clone(), json!({"items": [{"name": "c"}]}), Ok(with("items", json!([{"name": "c"}, {"name": "a", "v": 1, "args": ["x"]}, {"name": "b"}]))));
-    check_strategic(doc.clone(), json!({"items": [{"name": "a", "$patch": "delete"}]}), Ok(with("items", json!([{"name": "b"}]))));
-    check_strategic(doc.clone(), json!({"items": [{"$patch": "replace"}, {"name": "z"}]}), Ok(with("items", json!([{"name": "z"}]))));
+    check_strategic(
+        doc.clone(),
+        json!({"items": [{"name": "b", "v": 2}]}),
+        Ok(with("items", json!([{"name": "a", "v": 1, "args": ["x"]}, {"name": "b", "v": 2}]))),
+    );
+    check_strategic(
+        doc.clone(),
+        json!({"items": [{"name": "c"}]}),
+        Ok(with("items", json!([{"name": "c"}, {"name": "a", "v": 1, "args": ["x"]}, {"name": "b"}]))),
+    );
+    check_strategic(
+        doc.clone(),
+        json!({"items": [{"name": "a", "$patch": "delete"}]}),
+        Ok(with("items", json!([{"name": "b"}]))),
+    );
+    check_strategic(
+        doc.clone(),
+        json!({"items": [{"$patch": "replace"}, {"name": "z"}]}),
+        Ok(with("items", json!([{"name": "z"}]))),
+    );
     check_strategic(
         doc.clone(),
         json!({"$setElementOrder/items": [{"name": "b"}, {"name": "a"}], "items": [{"name": "a", "v": null}]}),
@@ -100,13 +150,37 @@ fn strategic_merges() {
     );
     check_strategic(doc.clone(), json!({"plain": ["3"]}), Ok(with("plain", json!(["3"]))));
     check_strategic(doc.clone(), json!({"finalizers": ["h"]}), Ok(with("finalizers", json!(["h", "f", "g"]))));
-    check_strategic(doc.clone(), json!({"$deleteFromPrimitiveList/finalizers": ["f"]}), Ok(with("finalizers", json!(["g"]))));
-    check_strategic(json!({"m": {"a": 1, "b": 2}}), json!({"m": {"$patch": "replace", "c": 3}}), Ok(json!({"m": {"c": 3}})));
+    check_strategic(
+        doc.clone(),
+        json!({"$deleteFromPrimitiveList/finalizers": ["f"]}),
+        Ok(with("finalizers", json!(["g"]))),
+    );
+    check_strategic(
+        json!({"m": {"a": 1, "b": 2}}),
+        json!({"m": {"$patch": "replace", "c": 3}}),
+        Ok(json!({"m": {"c": 3}})),
+    );
     check_strategic(json!({"m": {"a": 1, "b": 2}}), json!({"m": {"$patch": "delete"}}), Ok(json!({"m": {}})));
-    check_strategic(json!({"m": {"a": 1, "b": 2}}), json!({"m": {"$retainKeys": ["b", "c"], "c": 3}}), Ok(json!({"m": {"b": 2, "c": 3}})));
+    check_strategic(
+        json!({"m": {"a": 1, "b": 2}}),
+        json!({"m": {"$retainKeys": ["b", "c"], "c": 3}}),
+        Ok(json!({"m": {"b": 2, "c": 3}})),
+    );
     check_strategic(json!({}), json!({"m": {"a": null, "b": {"c": null}}}), Ok(json!({"m": {"b": {}}})));
-    check_strategic(json!({}), json!({"items": [{"name": "a"}, {"name": "b", "$patch": "delete"}]}), Ok(json!({"items": [{"name": "a"}]})));
-    check_strategic(json!({"m": {"a": 1}}), json!({"m": {"$patch": "frob"}}), Err("unknown patch type: frob in map: map[$patch:frob]"));
-    check_strategic(json!({"m": {"a": 1}}), json!({"m": {"$retainKeys": ["b"], "c": 3}}), Err("invalid patch format of retainKeys"));
+    check_strategic(
+        json!({}),
+        json!({"items": [{"name": "a"}, {"name": "b", "$patch": "delete"}]}),
+        Ok(json!({"items": [{"name": "a"}]})),
+    );
+    check_strategic(
+        json!({"m": {"a": 1}}),
+        json!({"m": {"$patch": "frob"}}),
+        Err("unknown patch type: frob in map: map[$patch:frob]"),
+    );
+    check_strategic(
+        json!({"m": {"a": 1}}),
+        json!({"m": {"$retainKeys": ["b"], "c": 3}}),
+        Err("invalid patch format of retainKeys"),
+    );
     check_strategic(doc, json!({"items": [{"v": 1}]}), Err("map: map[v:1] does not contain declared merge key: name"));
 }

@@ -46,9 +46,15 @@ fn refusals() {
 
 #[test]
 fn texts_that_are_kept() {
-    for (text, written) in
-        [("1.500", "1.500"), ("0.5", "500m"), ("1e3", "1e3"), ("100Mi", "100Mi"), ("1024Mi", "1Gi"), ("1000m", "1"), ("1.5Gi", "1536Mi")]
-    {
+    for (text, written) in [
+        ("1.500", "1.500"),
+        ("0.5", "500m"),
+        ("1e3", "1e3"),
+        ("100Mi", "100Mi"),
+        ("1024Mi", "1Gi"),
+        ("1000m", "1"),
+        ("1.5Gi", "1536Mi"),
+    ] {
         assert_eq!(Quantity::rewrite(text).as_deref(), Ok(written), "{text:?}");
     }
 }

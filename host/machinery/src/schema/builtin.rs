@@ -73,7 +73,8 @@ fn read(table: &str) -> BTreeMap<String, SchemaRef> {
         .map(|short| {
             let name = published(short);
             let shape = ObjectShape { atomic: ATOMIC.contains(&short), ..ObjectShape::default() };
-            let schema = Schema { name: Arc::from(&*name), go_type: go_name(&name).into(), shape: Shape::Object(shape) };
+            let schema =
+                Schema { name: Arc::from(&*name), go_type: go_name(&name).into(), shape: Shape::Object(shape) };
             (name, Arc::new(schema))
         })
         .collect();

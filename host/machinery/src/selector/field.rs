@@ -90,18 +90,22 @@ fn split_terms(text: &str) -> Vec<&str> {
 }
 
 fn split_term(term: &str) -> Option<(&str, FieldOperator, &str)> {
-    let at = term.char_indices().map(|(at, _)| at).find(|at| term[*at..].starts_with("!=") || term[*at..].starts_with('='))?;
+    let at = term
+        .char_indices()
+        .map(|(at, _)| at)
+        .find(|at| term[*at..].starts_with("!=") || term[*at..].starts_with('='))?;
     let (field, rest) = term.split_at(at);
     Some(match rest.strip_prefix("!=") {
         Some(value) => (field, FieldOperator::NotEquals, value),
-        None => (field, FieldOperator::Equals, rest.strip_prefix("==").or_else(|| rest.strip_prefix('=')).unwrap_or(rest)),
+        None => {
+            (field, FieldOperator::Equals, rest.strip_prefix("==").or_else(|| rest.strip_prefix('=')).unwrap_or(rest))
+        }
     })
 }
 
 fn unescape(value: &str) -> Result<String, Status> {
-    let bad_escape = |sequence: String| {
-        Status::bad_request(format!("invalid field selector: invalid escape sequence: {sequence}"))
-    };
+    let bad_escape =
+        |sequence: String| Status::bad_request(format!("invalid field selector: invalid escape sequence: {sequence}"));
     let mut out = String::with_capacity(value.len());
     let mut chars = value.chars();
     while let Some(char) = chars.next() {

@@ -249,7 +249,8 @@ impl<'a> Parser<'a> {
         loop {
             match self.peek_value() {
                 (Token::Word | Token::Not, _) => {
-                    let requirement = self.requirement().map_err(|why| format!("unable to parse requirement: {why}"))?;
+                    let requirement =
+                        self.requirement().map_err(|why| format!("unable to parse requirement: {why}"))?;
                     requirements.push(requirement);
                     match self.take_value() {
                         (Token::End, _) => return Ok(requirements),

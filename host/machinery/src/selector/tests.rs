@@ -26,7 +26,10 @@ fn label_selectors() {
     check("a,", Err("found '', expected: identifier after ','"));
     check(",a", Err("found ',', expected: !, identifier, or 'end of string'"));
     check("i=-x-", Err("unable to parse requirement: values[0][i]: Invalid value: \"-x-\": a valid label must be"));
-    check("i>x", Err("unable to parse requirement: values[0]: Invalid value: \"x\": for 'Gt', 'Lt' operators, the value"));
+    check(
+        "i>x",
+        Err("unable to parse requirement: values[0]: Invalid value: \"x\": for 'Gt', 'Lt' operators, the value"),
+    );
     check("-a=b", Err("unable to parse requirement: <nil>: Invalid value: \"-a\": name part must consist of"));
     check("!", Err("unable to parse requirement: found '', expected: identifier"));
 }
@@ -38,7 +41,9 @@ fn check_match(text: &str, expected: bool) {
 
 #[test]
 fn label_matches() {
-    for text in ["", "app", "app=web", "app in (db,web)", "app!=db", "x!=y", "!x", "n>6", "n<8", "empty=", "x notin (a)"] {
+    for text in
+        ["", "app", "app=web", "app in (db,web)", "app!=db", "x!=y", "!x", "n>6", "n<8", "empty=", "x notin (a)"]
+    {
         check_match(text, true);
     }
     for text in ["x", "app=db", "app notin (web)", "!app", "n>7", "n<7", "app>1", "x>1", "x=", "app,x"] {

@@ -2,7 +2,9 @@
 
 use super::age::{age, human_duration};
 use super::{pod, specs};
-use crate::object::{annotation, bool_at, controller_of, deletion_timestamp, get_at, i64_at, labels, list_at, name, str_at};
+use crate::object::{
+    annotation, bool_at, controller_of, deletion_timestamp, get_at, i64_at, labels, list_at, name, str_at,
+};
 use crate::quantity::Quantity;
 use crate::selector::LabelSelector;
 use jiff::Timestamp;
@@ -178,7 +180,8 @@ fn cell(kind: &str, column: &str, o: &Value, now: Timestamp) -> Value {
             format!("{}/{}", text(o, &["roleRef", "kind"]), text(o, &["roleRef", "name"])).into()
         }
         ("RoleBinding" | "ClusterRoleBinding", column) => {
-            let subjects = list_at(o, &["subjects"]).iter().filter(|s| text(s, &["kind"]) == column.trim_end_matches('s'));
+            let subjects =
+                list_at(o, &["subjects"]).iter().filter(|s| text(s, &["kind"]) == column.trim_end_matches('s'));
             let subject = |s: &Value| match column {
                 "ServiceAccounts" => format!("{}/{}", text(s, &["namespace"]), text(s, &["name"])),
                 _ => text(s, &["name"]).to_owned(),
@@ -349,7 +352,11 @@ fn job(column: &str, o: &Value, now: Timestamp) -> Value {
             let first = ["Complete", "Failed"].into_iter().find(has);
             let deleted = deletion_timestamp(o).map(|_| "Terminating");
             let rest = || {
-                let order = [("Suspended", "Suspended"), ("FailureTarget", "FailureTarget"), ("SuccessCriteriaMet", "SuccessCriteriaMet")];
+                let order = [
+                    ("Suspended", "Suspended"),
+                    ("FailureTarget", "FailureTarget"),
+                    ("SuccessCriteriaMet", "SuccessCriteriaMet"),
+                ];
                 order.into_iter().find(|(name, _)| has(name)).map(|(_, text)| text)
             };
             first.or(deleted).or_else(rest).unwrap_or("Running").into()
@@ -407,7 +414,8 @@ fn ingress(column: &str, o: &Value) -> Value {
         "Class" => or(text(o, &["spec", "ingressClassName"]), NONE).into(),
         "Hosts" => {
             let rules = list_at(o, &["spec", "rules"]);
-            let hosts: Vec<&str> = rules.iter().map(|rule| text(rule, &["host"])).filter(|host| !host.is_empty()).collect();
+            let hosts: Vec<&str> =
+                rules.iter().map(|rule| text(rule, &["host"])).filter(|host| !host.is_empty()).collect();
             match hosts.len() {
                 0 => "*".into(),
                 1..=3 => hosts.join(",").into(),
@@ -529,7 +537,8 @@ fn volume(kind: &str, column: &str, o: &Value) -> Value {
     let claim = kind == "PersistentVolumeClaim";
     let bound = !text(o, &["spec", "volumeName"]).is_empty();
     let modes = |path: &[&str]| {
-        let known = [("ReadWriteOnce", "RWO"), ("ReadOnlyMany", "ROX"), ("ReadWriteMany", "RWX"), ("ReadWriteOncePod", "RWOP")];
+        let known =
+            [("ReadWriteOnce", "RWO"), ("ReadOnlyMany", "ROX"), ("ReadWriteMany", "RWX"), ("ReadWriteOncePod", "RWOP")];
         let list = list_at(o, path);
         let short = known.iter().filter(|mode| list.iter().any(|item| item == mode.0)).map(|mode| mode.1);
         short.collect::<Vec<_>>().join(",")
@@ -571,7 +580,8 @@ fn quota(column: &str, o: &Value) -> Value {
 fn autoscaler(column: &str, o: &Value) -> Value {
     match column {
         "Reference" => {
-            format!("{}/{}", text(o, &["spec", "scaleTargetRef", "kind"]), text(o, &["spec", "scaleTargetRef", "name"])).into()
+            format!("{}/{}", text(o, &["spec", "scaleTargetRef", "kind"]), text(o, &["spec", "scaleTargetRef", "name"]))
+                .into()
         }
         "MinPods" => i64_at(o, &["spec", "minReplicas"]).map_or(UNSET.to_owned(), |n| n.to_string()).into(),
         "MaxPods" => number(o, &["spec", "maxReplicas"]).into(),

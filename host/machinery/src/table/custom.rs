@@ -24,13 +24,16 @@ pub(super) fn columns(given: &[ColumnDefinition]) -> Vec<Column> {
 }
 
 pub(super) fn cells(given: &[ColumnDefinition], object: &Value, now: Timestamp) -> Vec<Value> {
-    let age_cell = |value: Option<&Value>| value.and_then(Value::as_str).map_or(Value::Null, |at| age(Some(at), now).into());
+    let age_cell =
+        |value: Option<&Value>| value.and_then(Value::as_str).map_or(Value::Null, |at| age(Some(at), now).into());
     let cell = |column: &ColumnDefinition| {
         let found = find(object, &column.json_path);
         match (column.type_.as_str(), found) {
             ("date", found) => age_cell(found),
             (_, None | Some(Value::Null)) => Value::Null,
-            ("integer", Some(Value::Number(number))) => number.as_i64().or_else(|| number.as_f64().map(|n| n as i64)).into(),
+            ("integer", Some(Value::Number(number))) => {
+                number.as_i64().or_else(|| number.as_f64().map(|n| n as i64)).into()
+            }
             ("number", Some(Value::Number(number))) => number.clone().into(),
             ("boolean", Some(Value::Bool(value))) => (*value).into(),
             ("string", Some(Value::String(text))) => text.clone().into(),

@@ -8,8 +8,23 @@ fn now() -> Timestamp {
 #[test]
 fn durations() {
     let check = |seconds: i64, expected: &str| assert_eq!(human_duration(seconds), expected, "{seconds}");
-    for (seconds, expected) in [(-5, "<invalid>"), (-1, "0s"), (0, "0s"), (119, "119s"), (120, "2m"), (200, "3m20s"), (3600, "60m"),
-        (10_800, "3h"), (11_000, "3h3m"), (100_000, "27h"), (180_000, "2d2h"), (864_000, "10d"), (34_560_000, "400d"), (70_000_000, "2y80d"), (400_000_000, "12y")] {
+    for (seconds, expected) in [
+        (-5, "<invalid>"),
+        (-1, "0s"),
+        (0, "0s"),
+        (119, "119s"),
+        (120, "2m"),
+        (200, "3m20s"),
+        (3600, "60m"),
+        (10_800, "3h"),
+        (11_000, "3h3m"),
+        (100_000, "27h"),
+        (180_000, "2d2h"),
+        (864_000, "10d"),
+        (34_560_000, "400d"),
+        (70_000_000, "2y80d"),
+        (400_000_000, "12y"),
+    ] {
         check(seconds, expected);
     }
     assert_eq!(age(None, now()), "<unknown>");
@@ -34,7 +49,12 @@ fn pods() {
     let row = |ready: &str, status: &str, restarts: &str| json!(["p", ready, status, restarts, "60s"]);
     check("", "Pod", pod(one.clone(), json!({"phase": "Pending"})), row("0/1", "Pending", "0"));
     let running = json!({"phase": "Running", "podIPs": [{"ip": "10.0.0.1"}], "containerStatuses": [{"name": "c", "ready": true, "restartCount": 0, "state": {"running": {}}}]});
-    check("", "Pod", pod(one.clone(), running.clone()), json!(["p", "1/1", "Running", "0", "60s", "10.0.0.1", "n", "<none>", "<none>"]));
+    check(
+        "",
+        "Pod",
+        pod(one.clone(), running.clone()),
+        json!(["p", "1/1", "Running", "0", "60s", "10.0.0.1", "n", "<none>", "<none>"]),
+    );
     let crash = json!({"phase": "Running", "containerStatuses": [{"name": "c", "restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
         "lastState": {"terminated": {"exitCode": 1, "finishedAt": "2026-01-01T23:58:30Z"}}}]});
     check("", "Pod", pod(one.clone(), crash), row("0/1", "CrashLoopBackOff", "3 (90s ago)"));
@@ -47,8 +67,18 @@ fn pods() {
     let init = json!({"containers": [{"name": "c"}], "initContainers": [{"name": "i"}, {"name": "s", "restartPolicy": "Always"}]});
     let status = |state: Value| json!({"phase": "Pending", "initContainerStatuses": [{"name": "i", "restartCount": 1, "state": state}]});
     check("", "Pod", pod(init.clone(), status(json!({"running": {}}))), row("0/2", "Init:0/2", "1"));
-    check("", "Pod", pod(init.clone(), status(json!({"waiting": {"reason": "ErrImagePull"}}))), row("0/2", "Init:ErrImagePull", "1"));
-    check("", "Pod", pod(init, status(json!({"terminated": {"exitCode": 1, "reason": "Error"}}))), row("0/2", "Init:Error", "1"));
+    check(
+        "",
+        "Pod",
+        pod(init.clone(), status(json!({"waiting": {"reason": "ErrImagePull"}}))),
+        row("0/2", "Init:ErrImagePull", "1"),
+    );
+    check(
+        "",
+        "Pod",
+        pod(init, status(json!({"terminated": {"exitCode": 1, "reason": "Error"}}))),
+        row("0/2", "Init:Error", "1"),
+    );
     let gated = json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]});
     check("", "Pod", pod(one, gated), row("0/1", "SchedulingGated", "0"));
 }
@@ -64,12 +94,33 @@ fn workloads_services_nodes() {
     check("", "Service", service, json!(["x", "NodePort", "10.96.0.9", "<none>", "80/TCP,53:30053/UDP", "24h", "a=b"]));
     let node = json!({"metadata": {"name": "x", "labels": {"node-role.kubernetes.io/control-plane": ""}}, "spec": {"unschedulable": true},
         "status": {"conditions": [{"type": "Ready", "status": "True"}], "nodeInfo": {"kubeletVersion": "v1.36.0", "kernelVersion": "6.1", "architecture": "amd64"}, "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]}});
-    check("", "Node", node, json!(["x", "Ready,SchedulingDisabled", "control-plane", "<unknown>", "v1.36.0", "10.0.0.1", "<none>", "<unknown>", "6.1 (amd64)", "<unknown>"]));
+    check(
+        "",
+        "Node",
+        node,
+        json!([
+            "x",
+            "Ready,SchedulingDisabled",
+            "control-plane",
+            "<unknown>",
+            "v1.36.0",
+            "10.0.0.1",
+            "<none>",
+            "<unknown>",
+            "6.1 (amd64)",
+            "<unknown>"
+        ]),
+    );
     let event = json!({"metadata": meta, "type": "Normal", "reason": "R", "message": " m\n", "count": 2, "involvedObject": {"kind": "Pod", "name": "p"}, "source": {"component": "s"},
         "firstTimestamp": "2026-01-01T23:00:00Z", "lastTimestamp": "2026-01-01T23:59:55Z"});
     check("", "Event", event, json!(["5s", "Normal", "R", "pod/p", "", "s", "m", "60m", 2, "x"]));
     check("rbac.authorization.k8s.io", "Role", json!({"metadata": meta}), json!(["x", "2026-01-01T00:00:00Z"]));
-    check("", "Secret", json!({"metadata": meta, "type": "Opaque", "data": {"a": "", "b": ""}}), json!(["x", "Opaque", 2, "24h"]));
+    check(
+        "",
+        "Secret",
+        json!({"metadata": meta, "type": "Opaque", "data": {"a": "", "b": ""}}),
+        json!(["x", "Opaque", 2, "24h"]),
+    );
 }
 
 #[test]

@@ -71,7 +71,9 @@ pub fn to_value(value: ValueRef<'_>) -> Value {
         },
         Kind::String => value.str_or_empty().into(),
         Kind::Array => value.iter().map(to_value).collect(),
-        Kind::Object => value.entries().map(|(key, value)| (key.to_owned(), to_value(value))).collect::<Map<_, _>>().into(),
+        Kind::Object => {
+            value.entries().map(|(key, value)| (key.to_owned(), to_value(value))).collect::<Map<_, _>>().into()
+        }
     }
 }
 

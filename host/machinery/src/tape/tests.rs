@@ -41,10 +41,12 @@ fn check(document: &Value, paths: &[&str], expected: Value) {
     for source in [document as &dyn Document, &tape] {
         let packed = project(source, &patterns).expect("projected");
         let root = Tape::new(&packed).expect("verified").root();
-        let shown: Vec<Value> = root.iter().map(|entry| if entry.is_absent() { json!("ABSENT") } else { to_value(entry) }).collect();
+        let shown: Vec<Value> =
+            root.iter().map(|entry| if entry.is_absent() { json!("ABSENT") } else { to_value(entry) }).collect();
         assert_eq!(Value::Array(shown), expected, "{paths:?}");
         let text = project_json(source, &patterns).expect("projected");
-        let with_null = expected.as_array().expect("list").iter().map(|v| if v == "ABSENT" { Value::Null } else { v.clone() });
+        let with_null =
+            expected.as_array().expect("list").iter().map(|v| if v == "ABSENT" { Value::Null } else { v.clone() });
         assert_eq!(serde_json::from_slice::<Value>(&text).expect("JSON"), with_null.collect::<Value>(), "{paths:?}");
     }
 }
@@ -66,7 +68,8 @@ fn projections() {
 #[test]
 fn lookups() {
     let document = json!({"object": {"a": [1, {"b": null}]}});
-    let find = |pointer: &str| lookup(&document, pointer).map(|bytes| to_value(Tape::new(&bytes).expect("verified").root()));
+    let find =
+        |pointer: &str| lookup(&document, pointer).map(|bytes| to_value(Tape::new(&bytes).expect("verified").root()));
     assert_eq!(find("/object/a/1"), Some(json!({"b": null})));
     assert_eq!(find("/object/a/1/b"), Some(Value::Null));
     assert_eq!(find(""), Some(document.clone()));

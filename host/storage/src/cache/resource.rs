@@ -11,7 +11,9 @@ use tokio::sync::watch;
 
 use super::hub::Progress;
 use super::lane::{Change, Lane};
-use super::{CacheEvent, CachedObject, EventKind, HubOptions, ObjectCodec, WatchItem, WatchRequest, WatchStart, Watcher};
+use super::{
+    CacheEvent, CachedObject, EventKind, HubOptions, ObjectCodec, WatchItem, WatchRequest, WatchStart, Watcher,
+};
 use crate::{Event, KeyValue, StoreError};
 
 /// How long a read waits for a state that is not older than it wants, as in the reference.
@@ -69,7 +71,8 @@ pub struct ResourceCache {
 impl ResourceCache {
     pub(super) fn new(prefix: &str, codec: Arc<dyn ObjectCodec>, options: HubOptions, progress: Progress) -> Self {
         let main = Arc::new(Lane::new(options.window_events, options.window_bytes, 0));
-        let state = State { objects: OrdMap::new(), revision: 0, began: 0, early: Some(Vec::new()), lanes: Lanes::new() };
+        let state =
+            State { objects: OrdMap::new(), revision: 0, began: 0, early: Some(Vec::new()), lanes: Lanes::new() };
         let (ready, _) = watch::channel(false);
         Self { prefix: prefix.to_owned(), codec, options, progress, main, state: Mutex::new(state), ready }
     }

@@ -46,7 +46,8 @@ pub fn splice_resource_version(value: &[u8], revision: u64) -> Result<Spliced, S
     metadata.remove("resourceVersion");
     let mut fresh = format!("{{\"kind\":{kind},\"apiVersion\":{api_version},\"metadata\":").into_bytes();
     let offset = fresh.len() - METADATA.len() + 1;
-    let put = |out: &mut Vec<u8>, value: &serde_json::Value| serde_json::to_writer(out, value).map_err(|e| e.to_string());
+    let put =
+        |out: &mut Vec<u8>, value: &serde_json::Value| serde_json::to_writer(out, value).map_err(|e| e.to_string());
     put(&mut fresh, &serde_json::Value::Object(metadata))?;
     for (key, member) in object {
         fresh.push(b',');

@@ -138,10 +138,10 @@ impl Log {
     pub(super) fn open(directory: &Path) -> Result<(Self, State), StoreError> {
         fs::create_dir_all(directory).map_err(io(directory))?;
         let lock_path = directory.join("LOCK");
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).map_err(io(&lock_path))?;
-        lock.try_lock().map_err(|_| {
-            StoreError::Locked(format!("another process has the store {} open", directory.display()))
-        })?;
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).map_err(io(&lock_path))?;
+        lock.try_lock()
+            .map_err(|_| StoreError::Locked(format!("another process has the store {} open", directory.display())))?;
         let format_path = directory.join("FORMAT");
         match fs::read_to_string(&format_path) {
             Ok(format) if format == FORMAT => {}
@@ -241,7 +241,8 @@ fn segments(directory: &Path) -> Result<Vec<u64>, StoreError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).map_err(io(directory))? {
         let name = entry.map_err(io(directory))?.file_name();
-        let number: Option<u64> = name.to_str().and_then(|name| name.strip_prefix("log-")).and_then(|number| number.parse().ok());
+        let number: Option<u64> =
+            name.to_str().and_then(|name| name.strip_prefix("log-")).and_then(|number| number.parse().ok());
         found.extend(number);
     }
     found.sort_unstable();
@@ -267,7 +268,10 @@ fn read_segment(directory: &Path, segment: u64, state: &mut State, whole: bool) 
         };
         let length = HEADER + found.len();
         replay(state, found, &mut snapshot).ok_or_else(|| {
-            StoreError::Corrupt(format!("{}: the record at byte {at} does not follow the one before it", path.display()))
+            StoreError::Corrupt(format!(
+                "{}: the record at byte {at} does not follow the one before it",
+                path.display()
+            ))
         })?;
         at += length;
     }

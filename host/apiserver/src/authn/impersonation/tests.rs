@@ -28,15 +28,20 @@ fn whom_the_headers_name() {
     check(&[], "root", &["system:masters"]);
     check(&[("Impersonate-User", "")], "root", &["system:masters"]);
     check(&[("Impersonate-User", "jo")], "jo", &["system:authenticated"]);
-    check(&[("Impersonate-User", "jo"), ("Impersonate-Group", "g1"), ("Impersonate-Group", "g2")], "jo", &[
-        "g1", "g2", "system:authenticated",
-    ]);
+    check(
+        &[("Impersonate-User", "jo"), ("Impersonate-Group", "g1"), ("Impersonate-Group", "g2")],
+        "jo",
+        &["g1", "g2", "system:authenticated"],
+    );
     check(&[("Impersonate-User", "system:anonymous")], "system:anonymous", &["system:unauthenticated"]);
-    check(&[("Impersonate-User", "system:serviceaccount:ns:sa")], "system:serviceaccount:ns:sa", &[
-        "system:serviceaccounts", "system:serviceaccounts:ns", "system:authenticated",
-    ]);
+    check(
+        &[("Impersonate-User", "system:serviceaccount:ns:sa")],
+        "system:serviceaccount:ns:sa",
+        &["system:serviceaccounts", "system:serviceaccounts:ns", "system:authenticated"],
+    );
     check(&[("Impersonate-User", "system:serviceaccount:x")], "system:serviceaccount:x", &["system:authenticated"]);
-    let extra = act(root(), &[("Impersonate-User", "jo"), ("Impersonate-Extra-Acme.com%2fProject", "p")]).unwrap().extra;
+    let extra =
+        act(root(), &[("Impersonate-User", "jo"), ("Impersonate-Extra-Acme.com%2fProject", "p")]).unwrap().extra;
     assert_eq!(extra, [("acme.com/project".to_owned(), vec!["p".to_owned()])]);
 }
 
@@ -46,14 +51,26 @@ fn refusals() {
         let status = act(requestor, headers).unwrap_err();
         assert_eq!((status.code, status.message.as_str()), (code, message));
     };
-    check(root(), &[("Impersonate-Group", "g")], 400,
+    check(
+        root(),
+        &[("Impersonate-Group", "g")],
+        400,
         "requested &user.DefaultInfo{Name:\"\", UID:\"\", Groups:[]string{\"g\"}, Extra:map[string][]string(nil)} without \
-         impersonating a user name");
-    check(root(), &[("Impersonate-Extra-Scopes", "a")], 400,
+         impersonating a user name",
+    );
+    check(
+        root(),
+        &[("Impersonate-Extra-Scopes", "a")],
+        400,
         "requested &user.DefaultInfo{Name:\"\", UID:\"\", Groups:[]string(nil), \
-         Extra:map[string][]string{\"scopes\":[]string{\"a\"}}} without impersonating a user name");
+         Extra:map[string][]string{\"scopes\":[]string{\"a\"}}} without impersonating a user name",
+    );
     let jo = UserInfo { username: "jo".into(), ..UserInfo::default() };
-    check(jo, &[("Impersonate-User", "x")], 403,
+    check(
+        jo,
+        &[("Impersonate-User", "x")],
+        403,
         "pods is forbidden: User \"jo\" cannot impersonate-on:user-info:list resource \"pods\" in API group \"\" at the \
-         cluster scope");
+         cluster scope",
+    );
 }

@@ -36,16 +36,26 @@ fn nobody_grants_what_they_lack() {
     let bind = |kind: &str, name: &str| json!({"metadata": {"name": "x"}, "roleRef": {"kind": kind, "name": name}});
     check("roles", role(own), &["g"], Ok(()));
     let more = json!([{"verbs": ["get", "delete"], "apiGroups": [""], "resources": ["pods"]}]);
-    check("roles", role(more.clone()), &["g"], Err(
-        "roles.rbac.authorization.k8s.io \"x\" is forbidden: user \"jo\" (groups=[\"g\"]) is attempting to grant RBAC \
+    check(
+        "roles",
+        role(more.clone()),
+        &["g"],
+        Err(
+            "roles.rbac.authorization.k8s.io \"x\" is forbidden: user \"jo\" (groups=[\"g\"]) is attempting to grant RBAC \
          permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"delete\"]}",
-    ));
+        ),
+    );
     check("roles", role(more), &["system:masters"], Ok(()));
     check("rolebindings", bind("Role", "r"), &["g"], Ok(()));
-    check("rolebindings", bind("ClusterRole", "cluster-admin"), &["g"], Err(
-        "rolebindings.rbac.authorization.k8s.io \"x\" is forbidden: user \"jo\" (groups=[\"g\"]) is attempting to grant RBAC \
+    check(
+        "rolebindings",
+        bind("ClusterRole", "cluster-admin"),
+        &["g"],
+        Err(
+            "rolebindings.rbac.authorization.k8s.io \"x\" is forbidden: user \"jo\" (groups=[\"g\"]) is attempting to grant RBAC \
          permissions not currently held:\n{APIGroups:[\"*\"], Resources:[\"*\"], Verbs:[\"*\"]}\n{NonResourceURLs:[\"*\"], \
          Verbs:[\"*\"]}",
-    ));
+        ),
+    );
     check("rolebindings", bind("Role", "none"), &["g"], Err("role.rbac.authorization.k8s.io \"none\" not found"));
 }

@@ -40,9 +40,16 @@ fn a_node_reaches_what_its_pods_name() {
     let pod = json!({"spec": {"nodeName": "n", "serviceAccountName": "sa", "containers": [
         {"envFrom": [{"secretRef": {"name": "s"}}]}], "volumes": [{"persistentVolumeClaim": {"claimName": "c"}}]}});
     authorizer.apply(NodeSource::Pods, "ns", "p", Some(&pod));
-    authorizer.apply(NodeSource::Volumes, "", "v", Some(&json!({"spec": {"claimRef": {"namespace": "ns", "name": "c"},
-        "csi": {"nodePublishSecretRef": {"namespace": "other", "name": "vs"}}}})));
-    for allowed in ["/ns/secrets/s", "/ns/pods/p", "/ns/persistentvolumeclaims/c", "//persistentvolumes/v", "/other/secrets/vs"] {
+    authorizer.apply(
+        NodeSource::Volumes,
+        "",
+        "v",
+        Some(&json!({"spec": {"claimRef": {"namespace": "ns", "name": "c"},
+        "csi": {"nodePublishSecretRef": {"namespace": "other", "name": "vs"}}}})),
+    );
+    for allowed in
+        ["/ns/secrets/s", "/ns/pods/p", "/ns/persistentvolumeclaims/c", "//persistentvolumes/v", "/other/secrets/vs"]
+    {
         check("get", allowed, "", Ok(()));
     }
     check("create", "/ns/serviceaccounts/sa/token", "", Ok(()));

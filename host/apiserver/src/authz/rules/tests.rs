@@ -1,7 +1,10 @@
 use super::*;
 
 fn list(text: &str) -> Vec<String> {
-    text.split(',').filter(|word| !word.is_empty()).map(|word| if word == "-" { String::new() } else { word.into() }).collect()
+    text.split(',')
+        .filter(|word| !word.is_empty())
+        .map(|word| if word == "-" { String::new() } else { word.into() })
+        .collect()
 }
 
 fn rule(verbs: &str, groups: &str, resources: &str, names: &str) -> Rule {
@@ -76,12 +79,15 @@ fn covering() {
         &[rule("get,delete,watch", "-", "pods", "")],
         &[r#"{APIGroups:[""], Resources:["pods"], Verbs:["delete" "watch"]}"#],
     );
-    check(&[rule("get", "-", "pods", "a")], &[rule("get", "-", "pods", "")], &[
-        r#"{APIGroups:[""], Resources:["pods"], Verbs:["get"]}"#,
-    ]);
-    check(&[], &[rule("*", "*", "*", ""), urls("*", "*")], &[
-        r#"{APIGroups:["*"], Resources:["*"], Verbs:["*"]}"#,
-        r#"{NonResourceURLs:["*"], Verbs:["*"]}"#,
-    ]);
+    check(
+        &[rule("get", "-", "pods", "a")],
+        &[rule("get", "-", "pods", "")],
+        &[r#"{APIGroups:[""], Resources:["pods"], Verbs:["get"]}"#],
+    );
+    check(
+        &[],
+        &[rule("*", "*", "*", ""), urls("*", "*")],
+        &[r#"{APIGroups:["*"], Resources:["*"], Verbs:["*"]}"#, r#"{NonResourceURLs:["*"], Verbs:["*"]}"#],
+    );
     check(&[urls("*", "/api/*")], &[urls("get", "/api/v1")], &[]);
 }

@@ -13,7 +13,10 @@ fn check(value: &str, wire: Option<&str>) {
     assert!(got.wire[got.item_offset..].starts_with(b"\"metadata\":{"));
     let (later, at) = with_revision(&got.wire, &got.version, 1234);
     assert_eq!(&later[at], b"1234");
-    assert_eq!(std::str::from_utf8(&later).unwrap(), wire.replace("\"resourceVersion\":\"7\"", "\"resourceVersion\":\"1234\""));
+    assert_eq!(
+        std::str::from_utf8(&later).unwrap(),
+        wire.replace("\"resourceVersion\":\"7\"", "\"resourceVersion\":\"1234\"")
+    );
 }
 
 #[test]
@@ -29,7 +32,9 @@ fn resource_version_is_the_first_member_of_metadata() {
     // A name inside of a member is not the object's own.
     check(
         r#"{"kind":"Pod","apiVersion":"v1","metadata":{"annotations":{"resourceVersion":"x\"}"},"name":"a"}}"#,
-        Some(r#"{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"7","annotations":{"resourceVersion":"x\"}"},"name":"a"}}"#),
+        Some(
+            r#"{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"7","annotations":{"resourceVersion":"x\"}"},"name":"a"}}"#,
+        ),
     );
 }
 
