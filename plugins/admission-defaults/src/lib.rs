@@ -83,9 +83,13 @@ fn add_tolerations(config: &Config, spec: ValueRef, from_class: Vec<Value>, patc
     }
 }
 
-portcullis_sdk::mutator!(Config, PATHS, |config: &Config, input: &Input| mutate(config, input, &|resource, name, paths| {
-    host::get(resource, "", name, paths).map_err(|error| host::describe(&error).to_owned())
-}));
+portcullis_sdk::mutator!(Config, PATHS, |config: &Config, input: &Input| mutate(
+    config,
+    input,
+    &|resource, name, paths| {
+        host::get(resource, "", name, paths).map_err(|error| host::describe(&error).to_owned())
+    }
+));
 
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,9 @@ fn check(spec: Value, expected: Result<Value, &str>) {
             mutation
                 .patch
                 .into_iter()
-                .map(|operation| (operation.path[6..].to_owned(), serde_json::from_str(&operation.value).expect("JSON")))
+                .map(|operation| {
+                    (operation.path[6..].to_owned(), serde_json::from_str(&operation.value).expect("JSON"))
+                })
                 .collect(),
         )),
     };
@@ -48,29 +50,49 @@ fn tolerations() {
 #[test]
 fn priorities() {
     check(pod(json!({"priorityClassName": "high"})), Ok(json!({"priority": 1234, "preemptionPolicy": "Never"})));
-    check(pod(json!({"priorityClassName": "system-node-critical"})), Ok(json!({"priority": 2_000_001_000, "preemptionPolicy": "PreemptLowerPriority"})));
+    check(
+        pod(json!({"priorityClassName": "system-node-critical"})),
+        Ok(json!({"priority": 2_000_001_000, "preemptionPolicy": "PreemptLowerPriority"})),
+    );
     check(pod(json!({"priorityClassName": "none"})), Err("no PriorityClass with name none was found"));
     check(
         pod(json!({"priorityClassName": "high", "priority": 7})),
-        Err("the integer value of priority (7) must not be provided in pod spec; priority admission controller computed 1234 from the given PriorityClass name"),
+        Err(
+            "the integer value of priority (7) must not be provided in pod spec; priority admission controller computed 1234 from the given PriorityClass name",
+        ),
     );
     check(
         pod(json!({"priorityClassName": "high", "preemptionPolicy": "PreemptLowerPriority"})),
-        Err("the string value of PreemptionPolicy (PreemptLowerPriority) must not be provided in pod spec; priority admission controller computed Never from the given PriorityClass name"),
+        Err(
+            "the string value of PreemptionPolicy (PreemptLowerPriority) must not be provided in pod spec; priority admission controller computed Never from the given PriorityClass name",
+        ),
     );
 }
 
 #[test]
 fn runtime_classes() {
     let with = |rest: Value| {
-        let mut spec = pod(json!({"runtimeClassName": "vm", "priority": 0, "preemptionPolicy": "PreemptLowerPriority"}));
+        let mut spec =
+            pod(json!({"runtimeClassName": "vm", "priority": 0, "preemptionPolicy": "PreemptLowerPriority"}));
         rest.as_object().expect("an object").iter().for_each(|(key, value)| spec[key] = value.clone());
         spec
     };
     let tolerations = json!([{"operator": "Exists"}, {"key": "vm"}]);
-    check(with(json!({})), Ok(json!({"overhead": {"cpu": "1"}, "nodeSelector": {"a": "b"}, "tolerations": tolerations})));
-    check(with(json!({"overhead": {"cpu": "2"}})), Err("pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"));
-    check(with(json!({"nodeSelector": {"a": "z"}})), Err("conflict: runtimeClass.scheduling.nodeSelector[a] = b; pod.spec.nodeSelector[a] = z"));
+    check(
+        with(json!({})),
+        Ok(json!({"overhead": {"cpu": "1"}, "nodeSelector": {"a": "b"}, "tolerations": tolerations})),
+    );
+    check(
+        with(json!({"overhead": {"cpu": "2"}})),
+        Err("pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"),
+    );
+    check(
+        with(json!({"nodeSelector": {"a": "z"}})),
+        Err("conflict: runtimeClass.scheduling.nodeSelector[a] = b; pod.spec.nodeSelector[a] = z"),
+    );
     check(with(json!({"runtimeClassName": "none"})), Err("pod rejected: RuntimeClass \"none\" not found"));
-    check(pod(json!({"overhead": {"cpu": "1"}})), Err("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"));
+    check(
+        pod(json!({"overhead": {"cpu": "1"}})),
+        Err("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"),
+    );
 }

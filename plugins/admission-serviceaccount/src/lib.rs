@@ -106,10 +106,8 @@ fn assign(spec: ValueRef, namespace: &str, cluster: &impl Cluster) -> Result<Pat
 
 fn mount_token(spec: ValueRef, cluster: &impl Cluster, patch: &mut Patch) {
     let volumes = spec.get("volumes");
-    let existing = volumes
-        .iter()
-        .map(|volume| volume.get("name").str_or_empty())
-        .find(|name| name.starts_with(TOKEN_VOLUME));
+    let existing =
+        volumes.iter().map(|volume| volume.get("name").str_or_empty()).find(|name| name.starts_with(TOKEN_VOLUME));
     let volume_name = match existing {
         Some(name) => name.to_owned(),
         None => {

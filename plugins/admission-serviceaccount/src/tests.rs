@@ -10,7 +10,8 @@ impl Cluster for Fake {
     fn account(&self, namespace: &str, name: &str) -> Result<Option<Vec<u8>>, String> {
         assert_eq!(namespace, "ns");
         let found = self.0.get(name);
-        Ok(found.map(|account| tape(&json!([account["auto"], account["pull"], account["secrets"], account["enforce"]]))))
+        Ok(found
+            .map(|account| tape(&json!([account["auto"], account["pull"], account["secrets"], account["enforce"]]))))
     }
     fn random(&self) -> Vec<u8> {
         vec![0, 1, 2, 3, 4]
@@ -25,12 +26,13 @@ fn check(spec: Value, expected: Result<Value, &str>) {
     });
     let document = json!({"object": {"spec": spec}, "request": {"operation": "CREATE", "namespace": "ns"}});
     let mutation = mutate(&Input::new(&project(&document, &PATHS)), &Fake(accounts));
-    let found = match mutation.denied {
-        Some(denial) => Err(denial.message),
-        None => Ok(Value::from_iter(mutation.patch.iter().map(|operation| {
-            json!([operation.path, serde_json::from_str::<Value>(&operation.value).expect("JSON")])
-        }))),
-    };
+    let found =
+        match mutation.denied {
+            Some(denial) => Err(denial.message),
+            None => Ok(Value::from_iter(mutation.patch.iter().map(|operation| {
+                json!([operation.path, serde_json::from_str::<Value>(&operation.value).expect("JSON")])
+            }))),
+        };
     assert_eq!(found, expected.map_err(str::to_owned), "{spec}");
 }
 
@@ -46,7 +48,8 @@ fn the_account_and_its_token() {
     check(
         json!({"containers": [{"name": "a"}, {"name": "b", "volumeMounts": [{"mountPath": "/x"}]}]}),
         Ok(json!([
-            name[0], name[1],
+            name[0],
+            name[1],
             ["/spec/containers/0/volumeMounts", [mount]],
             ["/spec/containers/1/volumeMounts/-", mount],
             ["/spec/volumes", [volume]],
@@ -73,7 +76,9 @@ fn what_the_account_says() {
     check(named("strict", json!({"volumes": [{"name": "v", "secret": {"secretName": "mine"}}]})), Ok(json!([])));
     check(
         named("strict", json!({"volumes": [{"name": "v", "secret": {"secretName": "other"}}]})),
-        Err("volume with secret.secretName=\"other\" is not allowed because service account strict does not reference that secret"),
+        Err(
+            "volume with secret.secretName=\"other\" is not allowed because service account strict does not reference that secret",
+        ),
     );
 }
 
@@ -85,6 +90,9 @@ fn mirror_pods() {
         mutate(&Input::new(&project(&document, &PATHS)), &Fake(json!({}))).denied.map(|denial| denial.message)
     };
     assert_eq!(run(json!({"containers": []})), None);
-    assert_eq!(run(json!({"serviceAccountName": "x"})).as_deref(), Some("a mirror pod may not reference service accounts"));
+    assert_eq!(
+        run(json!({"serviceAccountName": "x"})).as_deref(),
+        Some("a mirror pod may not reference service accounts")
+    );
     assert_eq!(run(json!({"volumes": [{"secret": {}}]})).as_deref(), Some("a mirror pod may not reference secrets"));
 }

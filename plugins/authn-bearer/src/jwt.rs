@@ -204,7 +204,8 @@ fn present(
     now: i64,
 ) -> Result<Lookup, String> {
     let name = &reference.name;
-    let found = cluster.get(resource, namespace, name)?.ok_or_else(|| format!("{resource} {namespace}/{name} is gone"))?;
+    let found =
+        cluster.get(resource, namespace, name)?.ok_or_else(|| format!("{resource} {namespace}/{name} is gone"))?;
     if found.uid != reference.uid {
         return Err(format!("{resource} {namespace}/{name} is not the one that the token was issued for"));
     }
@@ -250,7 +251,11 @@ pub(crate) fn seconds(time: &str) -> Option<i64> {
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     // Days from civil: count years from March, so that the leap day comes last.
     let (shifted, moved) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * shifted + shifted.div_euclid(4) - shifted.div_euclid(100) + shifted.div_euclid(400)
-        + (153 * moved + 2) / 5 + day - 1 - 719_468;
+    let days = 365 * shifted + shifted.div_euclid(4) - shifted.div_euclid(100)
+        + shifted.div_euclid(400)
+        + (153 * moved + 2) / 5
+        + day
+        - 1
+        - 719_468;
     Some(days * 86_400 + number(11..13)? * 3_600 + number(14..16)? * 60 + number(17..19)?)
 }

@@ -126,7 +126,9 @@ fn what_a_bound_token_says_about_its_holder() {
 
 #[test]
 fn times() {
-    for (text, seconds) in [("1970-01-01T00:00:00Z", 0), ("2000-02-29T12:00:01Z", 951_825_601), ("2026-03-01T00:00:00Z", 1_772_323_200)] {
+    for (text, seconds) in
+        [("1970-01-01T00:00:00Z", 0), ("2000-02-29T12:00:01Z", 951_825_601), ("2026-03-01T00:00:00Z", 1_772_323_200)]
+    {
         assert_eq!(jwt::seconds(text), Some(seconds), "{text}");
     }
     assert_eq!(jwt::seconds("soon"), None);

@@ -5,8 +5,19 @@ use portcullis_sdk::ValueRef;
 use crate::pod::{Pod, Texts, Violation, containers, plural, quoted};
 
 const CAPABILITIES: [&str; 13] = [
-    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETGID",
-    "SETPCAP", "SETUID", "SYS_CHROOT",
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
 ];
 /// Sysctls that stay inside of a pod, with the minor version since which they are allowed.
 const SYSCTLS: [(&str, u32); 12] = [
@@ -98,7 +109,9 @@ fn capabilities(pod: &Pod) -> Option<Violation> {
     let names = pod.names(|container| {
         let before = added.len();
         let mut bad = false;
-        for capability in container.get("securityContext").get("capabilities").get("add").iter().filter_map(|one| one.as_str()) {
+        for capability in
+            container.get("securityContext").get("capabilities").get("add").iter().filter_map(|one| one.as_str())
+        {
             if !CAPABILITIES.contains(&capability) {
                 bad = true;
                 added.insert(capability.to_owned());
@@ -109,12 +122,14 @@ fn capabilities(pod: &Pod) -> Option<Violation> {
     if names.is_empty() {
         return None;
     }
-    let detail = format!("{} must not include {} in securityContext.capabilities.add", containers(&names), quoted(added));
+    let detail =
+        format!("{} must not include {} in securityContext.capabilities.add", containers(&names), quoted(added));
     some("non-default capabilities", detail)
 }
 
 fn host_namespaces(pod: &Pod) -> Option<Violation> {
-    let shared = ["hostNetwork", "hostPID", "hostIPC"].into_iter().filter(|field| pod.spec.get(field).as_bool() == Some(true));
+    let shared =
+        ["hostNetwork", "hostPID", "hostIPC"].into_iter().filter(|field| pod.spec.get(field).as_bool() == Some(true));
     let shared: Vec<String> = shared.map(|field| format!("{field}=true")).collect();
     if shared.is_empty() { None } else { some("host namespaces", shared.join(", ")) }
 }
@@ -131,7 +146,12 @@ fn host_paths(pod: &Pod) -> Option<Violation> {
 fn host_ports(pod: &Pod) -> Option<Violation> {
     let mut ports = Texts::new();
     let names = pod.names(|container| {
-        let used: Vec<i64> = container.get("ports").iter().filter_map(|port| port.get("hostPort").as_i64()).filter(|port| *port != 0).collect();
+        let used: Vec<i64> = container
+            .get("ports")
+            .iter()
+            .filter_map(|port| port.get("hostPort").as_i64())
+            .filter(|port| *port != 0)
+            .collect();
         ports.extend(used.iter().map(i64::to_string));
         !used.is_empty()
     });
@@ -206,7 +226,8 @@ fn selinux(pod: &Pod, minor: u32) -> Option<Violation> {
         let kind = options.get("type").str_or_empty();
         let known = matches!(kind, "" | "container_t" | "container_init_t" | "container_kvm_t")
             || minor >= 31 && kind == "container_engine_t";
-        let (has_user, has_role) = (!options.get("user").str_or_empty().is_empty(), !options.get("role").str_or_empty().is_empty());
+        let (has_user, has_role) =
+            (!options.get("user").str_or_empty().is_empty(), !options.get("role").str_or_empty().is_empty());
         if !known {
             types.insert(kind.to_owned());
         }
@@ -240,7 +261,9 @@ fn seccomp_annotations(pod: &Pod) -> Option<Violation> {
     let bad = |value: &str| !matches!(value, "runtime/default" | "docker/default") && !value.starts_with("localhost/");
     let found: Texts = std::iter::once(of_pod)
         .chain(of_containers)
-        .filter_map(|key| pod.annotations.get(&key).as_str().filter(|value| bad(value)).map(|value| format!("{key}={value:?}")))
+        .filter_map(|key| {
+            pod.annotations.get(&key).as_str().filter(|value| bad(value)).map(|value| format!("{key}={value:?}"))
+        })
         .collect();
     if found.is_empty() {
         return None;

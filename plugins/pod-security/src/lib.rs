@@ -32,7 +32,14 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         let (none, level) = (Vec::new, Level::Privileged);
-        Config { enforce: level, warn: level, audit: level, exempt_namespaces: none(), exempt_users: none(), exempt_runtime_classes: none() }
+        Config {
+            enforce: level,
+            warn: level,
+            audit: level,
+            exempt_namespaces: none(),
+            exempt_users: none(),
+            exempt_runtime_classes: none(),
+        }
     }
 }
 
@@ -159,7 +166,9 @@ fn judge(config: &Config, labels: ValueRef, pod: &Pod, is_pod: bool) -> Verdict 
     if let Some(why) = violations(audit, pod) {
         verdict = verdict.audit("audit-violations", format!("would violate PodSecurity \"{audit}\": {why}"));
     }
-    if verdict.denied.is_none() && let Some(why) = violations(warn, pod) {
+    if verdict.denied.is_none()
+        && let Some(why) = violations(warn, pod)
+    {
         verdict = verdict.warn(format!("would violate PodSecurity \"{warn}\": {why}"));
     }
     verdict

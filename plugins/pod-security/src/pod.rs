@@ -46,7 +46,9 @@ impl<'a> Pod<'a> {
     /// All containers, in the order in which violations name them.
     pub(crate) fn containers(&self) -> impl Iterator<Item = ValueRef<'a>> + use<'a> {
         let spec = self.spec;
-        ["initContainers", "containers", "ephemeralContainers"].into_iter().flat_map(move |field| spec.get(field).iter())
+        ["initContainers", "containers", "ephemeralContainers"]
+            .into_iter()
+            .flat_map(move |field| spec.get(field).iter())
     }
 
     /// The names of the containers for which `bad` holds.

@@ -8,8 +8,17 @@ use crate::{
 };
 
 /// Kinds of volumes that hold nothing of the node's.
-const VOLUMES: [&str; 9] =
-    ["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected", "secret"];
+const VOLUMES: [&str; 9] = [
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "image",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+];
 
 /// All violations as of a minor version.
 pub(crate) fn check(pod: &Pod, minor: u32) -> Vec<Violation> {
@@ -45,9 +54,8 @@ fn some(reason: &str, detail: String) -> Option<Violation> {
 }
 
 fn privilege_escalation(pod: &Pod) -> Option<Violation> {
-    let names = pod.names(|container| {
-        container.get("securityContext").get("allowPrivilegeEscalation").as_bool() != Some(false)
-    });
+    let names = pod
+        .names(|container| container.get("securityContext").get("allowPrivilegeEscalation").as_bool() != Some(false));
     if names.is_empty() {
         return None;
     }
@@ -63,7 +71,8 @@ fn capabilities(pod: &Pod) -> Option<Violation> {
     let mut added = Texts::new();
     let adding = pod.names(|container| {
         let add = container.get("securityContext").get("capabilities").get("add");
-        let bad: Vec<&str> = add.iter().filter_map(|one| one.as_str()).filter(|one| *one != "NET_BIND_SERVICE").collect();
+        let bad: Vec<&str> =
+            add.iter().filter_map(|one| one.as_str()).filter(|one| *one != "NET_BIND_SERVICE").collect();
         added.extend(bad.iter().map(|one| (*one).to_owned()));
         !bad.is_empty()
     });
@@ -101,7 +110,10 @@ fn run_as_non_root(pod: &Pod) -> Option<Violation> {
     let value = |context: ValueRef| context.get("runAsNonRoot").as_bool();
     let setters = pod.setters(|context| value(context) == Some(false));
     if !setters.none() {
-        return some("runAsNonRoot != true", format!("{} must not set securityContext.runAsNonRoot=false", setters.text()));
+        return some(
+            "runAsNonRoot != true",
+            format!("{} must not set securityContext.runAsNonRoot=false", setters.text()),
+        );
     }
     if value(pod.spec.get("securityContext")) == Some(true) {
         return None;

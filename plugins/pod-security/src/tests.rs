@@ -19,9 +19,14 @@ fn run(labels: Value, kind: &str, spec: Value, old: Option<Value>) -> Verdict {
 /// Checks what `level` says against a pod: nothing if `expected` is empty.
 fn check(level: &str, spec: Value, expected: &str) {
     let (name, version) = level.split_once(':').unwrap_or((level, "latest"));
-    let labels = json!({"pod-security.kubernetes.io/enforce": name, "pod-security.kubernetes.io/enforce-version": version});
+    let labels =
+        json!({"pod-security.kubernetes.io/enforce": name, "pod-security.kubernetes.io/enforce-version": version});
     let found = run(labels, "Pod", spec, None).denied.map(|denial| denial.message).unwrap_or_default();
-    let expected = if expected.is_empty() { String::new() } else { format!("violates PodSecurity \"{name}:{version}\": {expected}") };
+    let expected = if expected.is_empty() {
+        String::new()
+    } else {
+        format!("violates PodSecurity \"{name}:{version}\": {expected}")
+    };
     assert_eq!(found, expected);
 }
 
@@ -42,13 +47,22 @@ fn baseline_level() {
         (json!({"hostNetwork": true}), "host namespaces (hostNetwork=true)"),
         (json!({"hostPID": true, "hostIPC": true}), "host namespaces (hostPID=true, hostIPC=true)"),
         (json!({"volumes": [{"name": "v", "hostPath": {}}]}), "hostPath volumes (volume \"v\")"),
-        (json!({"containers": [{"name": "c", "ports": [{"hostPort": 1}]}]}), "hostPort (container \"c\" uses hostPort 1)"),
-        (with(json!({"privileged": true})), "privileged (container \"c\" must not set securityContext.privileged=true)"),
+        (
+            json!({"containers": [{"name": "c", "ports": [{"hostPort": 1}]}]}),
+            "hostPort (container \"c\" uses hostPort 1)",
+        ),
+        (
+            with(json!({"privileged": true})),
+            "privileged (container \"c\" must not set securityContext.privileged=true)",
+        ),
         (
             with(json!({"capabilities": {"add": ["SYS_ADMIN", "KILL"]}})),
             "non-default capabilities (container \"c\" must not include \"SYS_ADMIN\" in securityContext.capabilities.add)",
         ),
-        (with(json!({"procMount": "Unmasked"})), "procMount (container \"c\" must not set securityContext.procMount to \"Unmasked\")"),
+        (
+            with(json!({"procMount": "Unmasked"})),
+            "procMount (container \"c\" must not set securityContext.procMount to \"Unmasked\")",
+        ),
         (
             with(json!({"seLinuxOptions": {"type": "x", "user": "u"}})),
             "seLinuxOptions (container \"c\" set forbidden securityContext.seLinuxOptions: type \"x\"; user may not be set)",

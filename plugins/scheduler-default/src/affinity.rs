@@ -32,9 +32,10 @@ fn term_matches(term: ValueRef, node: &Node) -> bool {
     if expressions.is_empty() && fields.is_empty() {
         return false;
     }
-    expressions.iter().all(|expression| {
-        holds(expression, node.labels.get(expression.get("key").str_or_empty()).as_str())
-    }) && fields.iter().all(|field| field.get("key").is_str("metadata.name") && holds(field, Some(node.name)))
+    expressions
+        .iter()
+        .all(|expression| holds(expression, node.labels.get(expression.get("key").str_or_empty()).as_str()))
+        && fields.iter().all(|field| field.get("key").is_str("metadata.name") && holds(field, Some(node.name)))
 }
 
 fn holds(requirement: ValueRef, value: Option<&str>) -> bool {
@@ -85,7 +86,8 @@ fn domains<'a>(pod: &Pod, term: ValueRef, nodes: &[Node<'a>], count: Count) -> B
     let namespaces = if named.is_empty() { vec![pod.namespace] } else { named };
     let mut domains = BTreeMap::new();
     for namespace in namespaces {
-        let counts = if term.get("labelSelector").is_none() { vec![0; nodes.len()] } else { count(namespace, &selector) };
+        let counts =
+            if term.get("labelSelector").is_none() { vec![0; nodes.len()] } else { count(namespace, &selector) };
         for (node, count) in nodes.iter().zip(counts) {
             if let Some(domain) = node.labels.get(term.get("topologyKey").str_or_empty()).as_str() {
                 *domains.entry(domain).or_insert(0) += u64::from(count);

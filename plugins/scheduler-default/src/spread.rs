@@ -9,7 +9,8 @@ use crate::{Count, Node, Pod, Verdicts, affinity, taints};
 
 /// Rules out nodes in domains that have too many pods already.
 pub(crate) fn filter(pod: &Pod, nodes: &[Node], count: Count, verdicts: &mut Verdicts) {
-    for constraint in pod.spread.iter().filter(|constraint| constraint.get("whenUnsatisfiable").is_str("DoNotSchedule")) {
+    for constraint in pod.spread.iter().filter(|constraint| constraint.get("whenUnsatisfiable").is_str("DoNotSchedule"))
+    {
         let key = constraint.get("topologyKey").str_or_empty();
         let counts = count(pod.namespace, &selector(constraint, pod).to_string());
         let mut domains: BTreeMap<&str, i64> = BTreeMap::new();
@@ -49,9 +50,11 @@ pub(crate) fn scores(pod: &Pod, nodes: &[Node], count: Count, verdicts: &Verdict
     let mut sums = vec![0f64; nodes.len()];
     let mut add = |key: Option<&str>, selector: Value| {
         let counts = count(pod.namespace, &selector.to_string());
-        let domain = |node: &Node| key.map_or(Some(node.name), |_| None).map(str::to_owned).or_else(|| {
-            node.labels.get(key.unwrap_or_default()).as_str().map(str::to_owned)
-        });
+        let domain = |node: &Node| {
+            key.map_or(Some(node.name), |_| None)
+                .map(str::to_owned)
+                .or_else(|| node.labels.get(key.unwrap_or_default()).as_str().map(str::to_owned))
+        };
         let mut domains: BTreeMap<String, f64> = BTreeMap::new();
         for (node, count) in nodes.iter().zip(counts) {
             if let Some(domain) = domain(node) {
@@ -75,7 +78,11 @@ pub(crate) fn scores(pod: &Pod, nodes: &[Node], count: Count, verdicts: &Verdict
         let mut labels = to_json(pod.labels);
         if let Some(labels) = labels.as_object_mut() {
             // Every pod of a StatefulSet or an indexed Job has another one of these.
-            for own in ["statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index", "batch.kubernetes.io/job-completion-index"] {
+            for own in [
+                "statefulset.kubernetes.io/pod-name",
+                "apps.kubernetes.io/pod-index",
+                "batch.kubernetes.io/job-completion-index",
+            ] {
                 labels.remove(own);
             }
         }

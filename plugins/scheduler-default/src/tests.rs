@@ -71,7 +71,8 @@ fn taints_and_cordons() {
 
 #[test]
 fn node_affinity() {
-    let nodes = [node("a", 0, json!({"labels": {"zone": "1", "n": "5"}})), node("b", 0, json!({"labels": {"zone": "2"}}))];
+    let nodes =
+        [node("a", 0, json!({"labels": {"zone": "1", "n": "5"}})), node("b", 0, json!({"labels": {"zone": "2"}}))];
     let other = "node(s) didn't match Pod's node affinity/selector";
     check(json!({"spec": {"nodeSelector": {"zone": "1"}}}), 1, &nodes, &[], &["best", other]);
     let affinity = |kind: &str, value: Value| json!({"spec": {"affinity": {"nodeAffinity": {kind: value}}}});

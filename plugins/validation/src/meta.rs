@@ -63,7 +63,9 @@ fn names(review: &Review, meta: ValueRef, errors: &mut Errors) {
     if !generate.is_empty() {
         // What is appended makes a hyphen at the end harmless.
         let prefix = match generate.strip_suffix('-') {
-            Some(rest) if !rest.is_empty() => format!("{}a", &rest[..rest.len() - rest.chars().last().map_or(0, char::len_utf8)]),
+            Some(rest) if !rest.is_empty() => {
+                format!("{}a", &rest[..rest.len() - rest.chars().last().map_or(0, char::len_utf8)])
+            }
             _ => generate.to_owned(),
         };
         errors.invalid_each("metadata.generateName", generate, rule(&prefix));

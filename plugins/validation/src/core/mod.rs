@@ -3,8 +3,13 @@
 mod config;
 mod namespace;
 pub mod pod;
+mod resources;
+mod scheduling;
 mod service;
 pub mod template;
+
+#[cfg(test)]
+pub(crate) use resources::quantity;
 
 use crate::{Errors, Review};
 

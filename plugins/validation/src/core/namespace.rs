@@ -33,6 +33,8 @@ pub(super) fn check(review: &Review, errors: &mut Errors) {
 }
 
 fn is_version(text: &str) -> bool {
-    let minor = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    let minor = |text: &str| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'))
+    };
     text == "latest" || text.strip_prefix("v1.").is_some_and(minor)
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use portcullis_sdk::{ValueRef, to_json};
 use serde_json::Value;
 
+use super::{resources, scheduling};
 use crate::{Errors, Review, formats, meta};
 
 /// A Pod.
@@ -13,6 +14,9 @@ pub(super) fn check(review: &Review, errors: &mut Errors) {
         update(review, errors);
     } else {
         spec("spec", review.object.get("spec"), errors);
+        if !review.object.get("spec").get("ephemeralContainers").is_empty() {
+            errors.forbidden("spec.ephemeralContainers", "cannot be set on create");
+        }
     }
 }
 
@@ -36,7 +40,11 @@ fn update(review: &Review, errors: &mut Errors) {
             errors.invalid("spec.activeDeadlineSeconds", &after, detail);
         }
     } else if !old_deadline.is_none() {
-        errors.invalid("spec.activeDeadlineSeconds", &new_deadline, "must not update from a positive integer to nil value");
+        errors.invalid(
+            "spec.activeDeadlineSeconds",
+            &new_deadline,
+            "must not update from a positive integer to nil value",
+        );
     }
     let gated = !old.get("schedulingGates").is_empty();
     let remains = |spec: ValueRef| {
@@ -46,18 +54,28 @@ fn update(review: &Review, errors: &mut Errors) {
                 container["image"] = Value::Null;
             }
         }
-        let free = ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "ephemeralContainers", "schedulingGates"];
+        let free = [
+            "activeDeadlineSeconds",
+            "tolerations",
+            "terminationGracePeriodSeconds",
+            "ephemeralContainers",
+            "schedulingGates",
+        ];
         let more: &[&str] = if gated { &["nodeSelector", "affinity"] } else { &[] };
         for field in free.iter().chain(more) {
             spec[*field] = Value::Null;
         }
         spec
     };
-    let kept = |field: &str| old.get(field).iter().all(|one| new.get(field).iter().any(|other| {
-        // The seconds of a toleration may change.
-        let text = |value: ValueRef, name: &str| value.get(name).str_or_empty().to_owned();
-        ["key", "operator", "value", "effect"].iter().all(|name| text(one, name) == text(other, name))
-    }));
+    let kept = |field: &str| {
+        old.get(field).iter().all(|one| {
+            new.get(field).iter().any(|other| {
+                // The seconds of a toleration may change.
+                let text = |value: ValueRef, name: &str| value.get(name).str_or_empty().to_owned();
+                ["key", "operator", "value", "effect"].iter().all(|name| text(one, name) == text(other, name))
+            })
+        })
+    };
     if remains(new) != remains(old) || !kept("tolerations") {
         errors.forbidden(
             "spec",
@@ -66,7 +84,10 @@ fn update(review: &Review, errors: &mut Errors) {
              `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
         );
     }
-    let new_gates = new.get("schedulingGates").iter().filter(|gate| !old.get("schedulingGates").iter().any(|one| meta::same(one, *gate)));
+    let new_gates = new
+        .get("schedulingGates")
+        .iter()
+        .filter(|gate| !old.get("schedulingGates").iter().any(|one| meta::same(one, *gate)));
     if new_gates.count() > 0 {
         errors.forbidden("spec.schedulingGates", "only deletion is allowed");
     }
@@ -103,10 +124,14 @@ pub(crate) fn spec(at: &str, spec: ValueRef, errors: &mut Errors) {
     one_of("restartPolicy", &["Always", "OnFailure", "Never"], errors);
     one_of("dnsPolicy", &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"], errors);
     errors.non_negative(format!("{at}.terminationGracePeriodSeconds"), spec.get("terminationGracePeriodSeconds"));
-    if let Some(seconds) = spec.get("activeDeadlineSeconds").as_i64().filter(|seconds| !(1..=2_147_483_647).contains(seconds)) {
+    if let Some(seconds) =
+        spec.get("activeDeadlineSeconds").as_i64().filter(|seconds| !(1..=2_147_483_647).contains(seconds))
+    {
         errors.invalid(format!("{at}.activeDeadlineSeconds"), &seconds, "must be between 1 and 2147483647, inclusive");
     }
     meta::labels(&format!("{at}.nodeSelector"), spec.get("nodeSelector"), errors);
+    scheduling::check(at, spec, errors);
+    resources::identity(&format!("{at}.securityContext"), spec.get("securityContext"), errors);
     for (field, rule) in [
         ("serviceAccountName", formats::dns_subdomain as fn(&str) -> Vec<String>),
         ("nodeName", formats::dns_subdomain),
@@ -157,8 +182,14 @@ fn container<'a>(
     match container.get("terminationMessagePolicy").str_or_empty() {
         "" => errors.required(format!("{at}.terminationMessagePolicy"), ""),
         "File" | "FallbackToLogsOnError" => {}
-        other => errors.not_supported(format!("{at}.terminationMessagePolicy"), other, &["FallbackToLogsOnError", "File"]),
+        other => {
+            errors.not_supported(format!("{at}.terminationMessagePolicy"), other, &["FallbackToLogsOnError", "File"])
+        }
     }
+    resources::check(&format!("{at}.resources"), container.get("resources"), errors);
+    resources::probes(at, container, errors);
+    resources::identity(&format!("{at}.securityContext"), container.get("securityContext"), errors);
+    resources::env_sources(at, container, errors);
     let mut port_names = BTreeSet::new();
     for (index, port) in container.get("ports").iter().enumerate() {
         let at = format!("{at}.ports[{index}]");
@@ -172,7 +203,9 @@ fn container<'a>(
         }
         match port.get("containerPort").as_i64().unwrap_or(0) {
             0 => errors.required(format!("{at}.containerPort"), ""),
-            number => formats::port_number(number).into_iter().for_each(|wrong| errors.invalid(format!("{at}.containerPort"), &number, wrong)),
+            number => formats::port_number(number)
+                .into_iter()
+                .for_each(|wrong| errors.invalid(format!("{at}.containerPort"), &number, wrong)),
         }
         let host = port.get("hostPort").as_i64().unwrap_or(0);
         if let Some(wrong) = formats::port_number(host).filter(|_| host != 0) {
@@ -189,7 +222,8 @@ fn container<'a>(
         if name.is_empty() {
             errors.required(format!("{at}.env[{index}].name"), "");
         } else if !name.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'=') {
-            let detail = "a valid environment variable name must consist only of printable ASCII characters other than '='";
+            let detail =
+                "a valid environment variable name must consist only of printable ASCII characters other than '='";
             errors.invalid(format!("{at}.env[{index}].name"), name, detail);
         }
     }

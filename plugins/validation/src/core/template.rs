@@ -15,7 +15,8 @@ pub fn check(field: &str, template: ValueRef, restart: Option<&str>, errors: &mu
         errors.not_supported(format!("{field}.spec.restartPolicy"), policy, &[only]);
     }
     if !template.get("spec").get("ephemeralContainers").is_empty() {
-        errors.forbidden(format!("{field}.spec.ephemeralContainers"), "ephemeral containers not allowed in pod template");
+        errors
+            .forbidden(format!("{field}.spec.ephemeralContainers"), "ephemeral containers not allowed in pod template");
     }
 }
 
