@@ -189,8 +189,8 @@ fn a_swap_leaves_no_gap() {
     let document = document(json!({}));
     slot.swap(Some(bench.load(guest(Stage::Validator).spec()).unwrap()));
     let old = slot.current().unwrap();
+    let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let done = AtomicBool::new(false);
         let caller = scope.spawn(|| {
             let mut calls = 0;
             while !done.load(SeqCst) {
