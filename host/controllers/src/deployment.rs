@@ -145,7 +145,8 @@ impl Controller {
         if !deployment.is_deleting() {
             for set in self.replicasets.list_namespace(deployment.namespace()) {
                 if controller_uid(&set).is_empty() && !set.is_deleting() && selector.matches_object(&set) {
-                    let patch = json!({"metadata": {"uid": set.uid(), "ownerReferences": [controller_ref(deployment)]}});
+                    let patch =
+                        json!({"metadata": {"uid": set.uid(), "ownerReferences": [controller_ref(deployment)]}});
                     let (namespace, name) = (set.namespace(), set.name());
                     let adopted =
                         self.client.patch(&REPLICASETS, namespace, name, "", PatchType::Strategic, &patch).await?;
@@ -167,7 +168,8 @@ impl Controller {
             if new.at(&["metadata", "annotations"]) != Some(&wanted) {
                 let mut updated = (**new).clone();
                 updated["metadata"]["annotations"] = wanted;
-                updated["spec"]["minReadySeconds"] = deployment.int_at(&["spec", "minReadySeconds"]).unwrap_or(0).into();
+                updated["spec"]["minReadySeconds"] =
+                    deployment.int_at(&["spec", "minReadySeconds"]).unwrap_or(0).into();
                 sets.new = Some(Arc::new(self.client.update(&REPLICASETS, &updated).await?));
             }
             return self.set_revision(deployment, revision).await;

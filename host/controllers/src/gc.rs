@@ -262,8 +262,11 @@ impl Collector {
 
     async fn drop_owners(&self, key: &Key, object: &Value, uids: &[String]) -> Result<(), ClientError> {
         let (resource, namespace, name) = key;
-        let kept: Vec<&Value> =
-            object.owner_references().iter().filter(|owner| !uids.iter().any(|uid| owner.str_at(&["uid"]) == uid)).collect();
+        let kept: Vec<&Value> = object
+            .owner_references()
+            .iter()
+            .filter(|owner| !uids.iter().any(|uid| owner.str_at(&["uid"]) == uid))
+            .collect();
         let patch = json!({"metadata": {
             "uid": object.uid(), "resourceVersion": object.resource_version(), "ownerReferences": kept,
         }});

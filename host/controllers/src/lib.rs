@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 mod common;
 mod deployment;
-
+mod endpoints;
 mod gc;
 mod namespace;
-
+mod node_lifecycle;
 mod replicaset;
 mod serviceaccount;
 
@@ -55,6 +55,8 @@ pub async fn run(client: Client, config: ControllersConfig, shutdown: Cancellati
         "namespace-controller" => namespace::run(context.clone());
         "serviceaccount-controller" => serviceaccount::run(context.clone());
         "root-ca-certificate-publisher-controller" => serviceaccount::publish_ca(context.clone(), config.root_ca.clone());
+        "node-lifecycle-controller" => node_lifecycle::run(context.clone());
+        "endpointslice-controller" => endpoints::run(context.clone());
         "garbage-collector-controller" => gc::run(context.clone());
     }
     while running.join_next().await.is_some() {

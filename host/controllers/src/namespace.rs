@@ -145,7 +145,8 @@ async fn report(
     failures: &[String],
     discovery: &[String],
 ) -> Result<(), ClientError> {
-    let held: Vec<String> = finalizers.iter().map(|(name, count)| format!("{name} in {count} resource instances")).collect();
+    let held: Vec<String> =
+        finalizers.iter().map(|(name, count)| format!("{name} in {count} resource instances")).collect();
     let mut conditions = namespace.list_at(&["status", "conditions"]).to_vec();
     let now = portcullis_client::time::now();
     let mut changed = false;

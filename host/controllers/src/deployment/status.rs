@@ -49,7 +49,8 @@ pub(super) fn status_of(deployment: &Value, new: Option<&Object>, old: &[Object]
     }
     let mut conditions = deployment.list_at(&["status", "conditions"]).to_vec();
     let mut put = |kind: &str, value: &str, reason: &str, message: String| {
-        let wanted = json!({"type": kind, "status": value, "reason": reason, "message": message, "lastUpdateTime": now});
+        let wanted =
+            json!({"type": kind, "status": value, "reason": reason, "message": message, "lastUpdateTime": now});
         set_condition(&mut conditions, wanted, &now);
     };
     if available >= wanted - max_unavailable(deployment) {
@@ -65,18 +66,21 @@ pub(super) fn status_of(deployment: &Value, new: Option<&Object>, old: &[Object]
         let name = new.map_or("", |set| set.name());
         let known = condition(deployment, "Progressing");
         let reason = known.map_or("", |known| known.str_at(&["reason"]));
-        let moved = ["updatedReplicas", "readyReplicas", "availableReplicas"].iter().any(|field| {
-            status.int_at(&[field]).unwrap_or(0) > deployment.int_at(&["status", field]).unwrap_or(0)
-        }) || sum(&all, "replicas") - sum(&updated, "replicas")
-            < deployment.int_at(&["status", "replicas"]).unwrap_or(0)
-                - deployment.int_at(&["status", "updatedReplicas"]).unwrap_or(0);
+        let moved = ["updatedReplicas", "readyReplicas", "availableReplicas"]
+            .iter()
+            .any(|field| status.int_at(&[field]).unwrap_or(0) > deployment.int_at(&["status", field]).unwrap_or(0))
+            || sum(&all, "replicas") - sum(&updated, "replicas")
+                < deployment.int_at(&["status", "replicas"]).unwrap_or(0)
+                    - deployment.int_at(&["status", "updatedReplicas"]).unwrap_or(0);
         let changed = deployment.int_at(&["status", "observedGeneration"]).unwrap_or(0) < deployment.generation();
         if deployment.bool_at(&["spec", "paused"]) {
             if known.is_none_or(|_| reason != "DeploymentPaused") {
                 put("Progressing", "Unknown", "DeploymentPaused", "Deployment is paused".into());
             }
         } else if is_complete(deployment, new, old) {
-            if known.is_none_or(|known| reason != "NewReplicaSetAvailable" || !known.str_at(&["message"]).contains(name)) {
+            if known
+                .is_none_or(|known| reason != "NewReplicaSetAvailable" || !known.str_at(&["message"]).contains(name))
+            {
                 let message = format!("ReplicaSet \"{name}\" has successfully progressed.");
                 put("Progressing", "True", "NewReplicaSetAvailable", message);
             }

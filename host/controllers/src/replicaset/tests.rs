@@ -41,11 +41,8 @@ fn status_counts_pods() {
         "metadata": {"generation": 3},
         "spec": {"template": {"metadata": {"labels": {"app": "x", "v": "1"}}}},
     });
-    let pods = [
-        pod("a", "n", "Running", true, ""),
-        pod("b", "n", "Running", false, ""),
-        pod("c", "n", "Failed", false, ""),
-    ];
+    let pods =
+        [pod("a", "n", "Running", true, ""), pod("b", "n", "Running", false, ""), pod("c", "n", "Failed", false, "")];
     let status = status_of(&set, &pods, None);
     let expected = json!({"replicas": 2, "observedGeneration": 3, "readyReplicas": 1, "availableReplicas": 1});
     assert_eq!(status, expected);
