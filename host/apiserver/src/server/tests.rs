@@ -238,34 +238,3 @@ async fn a_panic_or_a_stall_ends_one_request() {
     let text = text.as_str().unwrap_or_default();
     assert!(code == 200 && text.contains("apiserver_request_total{code=\"500\""), "{text}");
 }
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "TEMPORARY"]
-async fn zz_serve() {
-    let dir = std::path::PathBuf::from("/tmp/wf/serve");
-    std::fs::create_dir_all(&dir).unwrap();
-    let config =
-        ServerConfig { data_dir: dir.clone(), bind: "127.0.0.1:16443".parse().unwrap(), ..ServerConfig::default() };
-    let pki = Arc::new(Pki::open(&config).unwrap());
-    let tokens = Arc::new(TokenIssuer::new(&config, &pki).unwrap());
-    let store = EmbeddedStore::open(&dir.join("store"), EmbeddedOptions { compact_every: None }).await.unwrap();
-    let hub = Arc::new(CacheHub::start(store.clone(), HubOptions::default()).await.unwrap());
-    let runtime = RuntimeConfig { all: false, switches: BTreeMap::new() };
-    let server = ApiServer::new(Parts {
-        tenant: Tenant::default(),
-        store,
-        hub,
-        registry: Arc::new(Registry::builtin(&runtime)),
-        authenticators: Arc::new(Native(tokens.clone())),
-        authorizer: Arc::new(Authorizer::new(config.authorization_mode.clone())),
-        admission: Arc::new(NoAdmission),
-        pki,
-        tokens,
-        config,
-    });
-    let t = Instant::now();
-    server.start(&CancellationToken::new()).await.unwrap();
-    eprintln!("started in {:?}", t.elapsed());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:16443").await.unwrap();
-    crate::serve::serve(server, listener, CancellationToken::new()).await.unwrap();
-}
