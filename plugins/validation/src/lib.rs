@@ -4,6 +4,7 @@
 //! Reasons, field paths and messages are those that clients of Kubernetes 1.36 see.
 
 pub mod apps;
+pub mod batch;
 pub mod coordination;
 pub mod core;
 pub mod errors;
@@ -49,6 +50,7 @@ pub fn validate(review: &Review) -> Vec<FieldError> {
         match review.group {
             "" => core::check(review, &mut errors),
             "apps" => apps::check(review, &mut errors),
+            "batch" => batch::check(review, &mut errors),
             "rbac.authorization.k8s.io" => rbac::check(review, &mut errors),
             "coordination.k8s.io" => coordination::check(review, &mut errors),
             _ => {}

@@ -178,6 +178,27 @@ fn target(step: &Value) -> Option<&str> {
     (step["method"] == "POST" && collection && step["body"].is_object()).then_some(group)
 }
 
+/// A recorded object with something in the place of what the recording left open.
+fn plain(value: &Value) -> Value {
+    let text = value.to_string().replace("$NS", "ns").replace("<rand>", "abcde").replace("<rv:new>", "1");
+    let mut value: Value = serde_json::from_str(&text).expect("JSON");
+    // Letters that the replayer fills in.
+    if let Some(name) = value["metadata"]["name"].as_str().filter(|name| name.contains("$PAD") || name.contains('<')) {
+        value["metadata"]["name"] = name.replace(|c| "$()<>PAD".contains(c), "").into();
+    }
+    // Values that vary are recorded as `<uid:1>` and the like, which is no label's value.
+    let templates = ["/metadata/labels", "/spec/template/metadata/labels", "/spec/selector/matchLabels"];
+    for labels in templates {
+        for value in value.pointer_mut(labels).and_then(Value::as_object_mut).into_iter().flatten().map(|entry| entry.1)
+        {
+            if value.as_str().is_some_and(|text| text.starts_with('<')) {
+                *value = "varies".into();
+            }
+        }
+    }
+    value
+}
+
 /// Every recorded create that was accepted must pass, except that defaults are not applied here: an object that the
 /// server answered with is taken as what was checked. Of the refused ones, metadata errors must all be found.
 #[test]
@@ -196,32 +217,6 @@ fn recorded_creates() {
         let scenario: Value = serde_json::from_slice(&fs::read(&path).expect("a file")).expect("JSON");
         for step in scenario["steps"].as_array().into_iter().flatten() {
             let Some(group) = target(step) else { continue };
-            let plain = |value: &Value| {
-                let text = value.to_string().replace("$NS", "ns").replace("<rand>", "abcde").replace("<rv:new>", "1");
-                let mut value: Value = serde_json::from_str(&text).expect("JSON");
-                // Letters that the replayer fills in.
-                if let Some(name) =
-                    value["metadata"]["name"].as_str().filter(|name| name.contains("$PAD") || name.contains('<'))
-                {
-                    value["metadata"]["name"] = name.replace(|c| "$()<>PAD".contains(c), "").into();
-                }
-                // Values that vary are recorded as `<uid:1>` and the like, which is no label's value.
-                let templates = ["/metadata/labels", "/spec/template/metadata/labels", "/spec/selector/matchLabels"];
-                for labels in templates {
-                    for value in value
-                        .pointer_mut(labels)
-                        .and_then(Value::as_object_mut)
-                        .into_iter()
-                        .flatten()
-                        .map(|entry| entry.1)
-                    {
-                        if value.as_str().is_some_and(|text| text.starts_with('<')) {
-                            *value = "varies".into();
-                        }
-                    }
-                }
-                value
-            };
             let (body, answer) = (plain(&step["body"]), &step["expect"]["body"]);
             let at = format!("{}/{}", path.file_stem().expect("a name").to_string_lossy(), step["id"]);
             match step["expect"]["status"].as_u64() {
@@ -262,4 +257,58 @@ fn recorded_creates() {
         let found = refused.get(*kind).map_or(0, |counts| counts.0);
         assert!(found >= *least, "{kind}: {found} causes found, {least} were found before");
     }
+}
+
+/// Every recorded update that was accepted must pass, against what the server answered before.
+#[test]
+fn recorded_updates() {
+    let Some(folder) = scenarios() else {
+        println!("skipped: no corpus");
+        return;
+    };
+    let (mut accepted, mut wrong) = (0, Vec::new());
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let scenario: Value = serde_json::from_slice(&fs::read(&path).expect("a file")).expect("JSON");
+        let mut stored: BTreeMap<String, Value> = BTreeMap::new();
+        for step in scenario["steps"].as_array().into_iter().flatten() {
+            let (url, answer) = (step["path"].as_str().unwrap_or_default(), &step["expect"]["body"]);
+            let (bare, dry) = (url.split('?').next().unwrap_or_default(), url.contains("dryRun"));
+            let good =
+                matches!(step["expect"]["status"].as_u64(), Some(200 | 201)) && answer["metadata"]["name"].is_string();
+            if !good {
+                continue;
+            }
+            let new = plain(answer);
+            let key = match step["method"].as_str() {
+                Some("POST") => format!("{bare}/{}", answer["metadata"]["name"].as_str().unwrap_or_default()),
+                _ => bare.to_owned(),
+            };
+            let group = bare.strip_prefix("/apis/").and_then(|rest| rest.split('/').next()).unwrap_or_default();
+            // Subresources have rules of their own: a resize may change what an update may not.
+            if bare.ends_with("/resize") {
+                continue;
+            }
+            let old = stored.get(&key).filter(|old| old["kind"] == new["kind"]);
+            if let (Some("PUT" | "PATCH"), Some(old)) = (step["method"].as_str(), old) {
+                accepted += 1;
+                let found = run(&new, Some(old), group);
+                if !found.is_empty() {
+                    wrong.push(format!(
+                        "{}/{}: {found:?}",
+                        path.file_stem().expect("a name").to_string_lossy(),
+                        step["id"]
+                    ));
+                }
+            }
+            if !dry {
+                stored.insert(key, new);
+            }
+        }
+    }
+    println!("{accepted} accepted updates, {} wrongly refused", wrong.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
