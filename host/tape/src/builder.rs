@@ -1,8 +1,8 @@
 //! Writing.
 
 use crate::format::{
-    self, ABSENT, ARRAY, Error, F64, FALSE, HEADER, I64, KEY, MAGIC, MAX_DEPTH, MAX_LENGTH, NULL, OBJECT, PAD, STRING, TRUE,
-    U64, VERSION, padded, word,
+    self, ABSENT, ARRAY, Error, F64, FALSE, HEADER, I64, KEY, MAGIC, MAX_DEPTH, MAX_LENGTH, NULL, OBJECT, PAD, STRING,
+    TRUE, U64, VERSION, padded, word,
 };
 
 /// Writes one value in one pass: scalars as they come, containers once their last child is there.
@@ -186,7 +186,9 @@ impl Builder {
 
     fn close(&mut self, object: bool) -> Option<Frame> {
         match self.frames.pop() {
-            Some(frame) if frame.object == object && self.key.is_none() && frame.first <= self.slots.len() => Some(frame),
+            Some(frame) if frame.object == object && self.key.is_none() && frame.first <= self.slots.len() => {
+                Some(frame)
+            }
             _ => {
                 self.key = None;
                 self.fail(Error::Shape);
@@ -239,7 +241,8 @@ impl Builder {
     fn drop_duplicates(&mut self, first: usize) {
         let members = self.slots.split_off(first);
         for (index, slot) in members.iter().enumerate() {
-            let again = members.get(index + 1).is_some_and(|next| key_at(&self.out, next.key) == key_at(&self.out, slot.key));
+            let again =
+                members.get(index + 1).is_some_and(|next| key_at(&self.out, next.key) == key_at(&self.out, slot.key));
             if again {
                 self.pad(slot.start as usize, slot.at as usize);
             } else {

@@ -48,7 +48,9 @@ fn reading() {
     assert!(list.index(4).is_null() && !list.index(4).is_absent() && list.index(4).is_none());
     assert!(list.index(5).is_absent() && list.index(99).is_absent());
     assert_eq!(list.iter().count(), 8);
-    for (pointer, expected) in [("/list/7/name", Some("y")), ("/list/07/name", None), ("/b", Some("2")), ("/none/x", None), ("b", None)] {
+    for (pointer, expected) in
+        [("/list/7/name", Some("y")), ("/list/07/name", None), ("/b", Some("2")), ("/none/x", None), ("b", None)]
+    {
         assert_eq!(root.pointer(pointer).as_str(), expected, "{pointer}");
     }
     assert_eq!(root.pointer("/a~1~0").kind(), Kind::Object);
@@ -171,7 +173,15 @@ fn visit(value: ValueRef<'_>, budget: &mut usize) {
         return;
     }
     *budget -= 1;
-    let _ = (value.as_str(), value.as_i64(), value.as_u64(), value.as_f64(), value.as_bool(), value.get("name"), value.index(1));
+    let _ = (
+        value.as_str(),
+        value.as_i64(),
+        value.as_u64(),
+        value.as_f64(),
+        value.as_bool(),
+        value.get("name"),
+        value.index(1),
+    );
     for item in value.iter().chain(value.entries().map(|(_, member)| member)) {
         if *budget == 0 {
             return;

@@ -5,8 +5,8 @@
 //! exactly the top `n`. That rules out sharing and cycles, and with them every kind of blow-up, at linear cost.
 
 use crate::format::{
-    ABSENT, ARRAY, Error, F64, FALSE, HEADER, I64, KEY, MAGIC, MAX_DEPTH, MAX_LENGTH, NULL, OBJECT, PAD, STRING, TRUE, U64,
-    VERSION, padded, word,
+    ABSENT, ARRAY, Error, F64, FALSE, HEADER, I64, KEY, MAGIC, MAX_DEPTH, MAX_LENGTH, NULL, OBJECT, PAD, STRING, TRUE,
+    U64, VERSION, padded, word,
 };
 
 /// One bit for each word of the buffer.
