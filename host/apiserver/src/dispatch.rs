@@ -55,6 +55,11 @@ async fn route(
         "" => None,
         name => Some(definition.subresource(name).cloned().ok_or_else(Status::resource_not_found)?),
     };
+    match (definition.group.as_str(), definition.kind.as_str()) {
+        ("", "Endpoints") => cx.warn("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
+        ("", "ComponentStatus") => cx.warn("v1 ComponentStatus is deprecated in v1.19+"),
+        _ => {}
+    }
     // A list with `fieldSelector=metadata.name=x` has that name in its info; the path is what counts here.
     let collection = matches!(info.verb.as_str(), "list" | "deletecollection" | "create")
         || (info.verb == "watch" && !path.contains("/watch/"));
