@@ -15,6 +15,8 @@ use crate::resource::Resource;
 use crate::transport::{ClientBody, HttpsTransport, Transport};
 use crate::watch::WatchStream;
 
+#[cfg(test)]
+mod tests;
 
 /// How long a call that is not a watch may take. The server's own limit for such requests is 60 seconds.
 const CALL_TIMEOUT: Duration = Duration::from_secs(65);
@@ -153,8 +155,7 @@ impl DeleteParams {
     }
 }
 
-const METADATA_LIST: &str =
-    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;q=0.5";
+const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;q=0.5";
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json;q=0.5";
 
 /// Percent-encodes what may not stand in a path segment or a query value (RFC 3986, unreserved characters stay).
@@ -294,12 +295,7 @@ impl Client {
     }
 
     /// One page of a list; over all namespaces if `namespace` is empty.
-    pub async fn list(
-        &self,
-        resource: &Resource,
-        namespace: &str,
-        params: &ListParams,
-    ) -> Result<List, ClientError> {
+    pub async fn list(&self, resource: &Resource, namespace: &str, params: &ListParams) -> Result<List, ClientError> {
         let limit = if params.limit == 0 { String::new() } else { params.limit.to_string() };
         let path = with_query(
             resource.path(namespace, "", ""),
@@ -446,10 +442,8 @@ impl Client {
             "" if patch_type == PatchType::Apply => self.user_agent.split('/').next().unwrap_or("portcullis"),
             manager => manager,
         };
-        let path = with_query(
-            resource.path(namespace, name, subresource),
-            &[("fieldManager", manager), ("force", force)],
-        );
+        let path =
+            with_query(resource.path(namespace, name, subresource), &[("fieldManager", manager), ("force", force)]);
         self.json(Method::PATCH, &path, patch_type.media_type(), "application/json", Some(patch)).await
     }
 
@@ -494,10 +488,8 @@ async fn collect(response: Response<ClientBody>, limit: usize) -> Result<Bytes, 
 
 /// The Status in an answer's body; one of our own if there is none (a proxy's page, an empty body).
 fn decode_status(code: u16, retry_after: Option<u32>, body: &[u8]) -> Status {
-    let mut status = serde_json::from_slice::<Status>(body)
-        .ok()
-        .filter(|status| status.kind == "Status")
-        .unwrap_or_else(|| {
+    let mut status =
+        serde_json::from_slice::<Status>(body).ok().filter(|status| status.kind == "Status").unwrap_or_else(|| {
             let text = String::from_utf8_lossy(&body[..body.len().min(1024)]);
             let reason = match code {
                 401 => "Unauthorized",

@@ -49,25 +49,16 @@ impl EventRecorder {
     }
 
     /// The same about a part of the object, such as `spec.containers{web}`.
-    pub fn event_on_field(
-        &self,
-        about: &Value,
-        field_path: &str,
-        event_type: EventType,
-        reason: &str,
-        message: &str,
-    ) {
+    pub fn event_on_field(&self, about: &Value, field_path: &str, event_type: EventType, reason: &str, message: &str) {
         let mut involved = json!({
             "kind": about.str_at(&["kind"]),
             "apiVersion": about.str_at(&["apiVersion"]),
             "name": about.name(),
             "uid": about.uid(),
         });
-        for (field, value) in [
-            ("namespace", about.namespace()),
-            ("resourceVersion", about.resource_version()),
-            ("fieldPath", field_path),
-        ] {
+        for (field, value) in
+            [("namespace", about.namespace()), ("resourceVersion", about.resource_version()), ("fieldPath", field_path)]
+        {
             if !value.is_empty() {
                 involved[field] = value.into();
             }

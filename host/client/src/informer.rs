@@ -13,8 +13,10 @@ use portcullis_machinery::Value;
 mod reflector;
 mod store;
 
-
 use store::Shared;
+
+#[cfg(test)]
+mod tests;
 
 /// A change of an informer's collection.
 #[derive(Clone, Debug)]

@@ -7,6 +7,8 @@ use serde::Deserialize;
 
 use crate::error::ClientError;
 
+#[cfg(test)]
+mod tests;
 
 /// A bearer token, given or in a file that is read again when it changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -122,8 +124,7 @@ fn find<T: Default>(list: Vec<Named<T>>, kind: &str, name: &str) -> Result<T, Cl
 impl ClientConfig {
     /// Reads a kubeconfig file's current context. Relative paths in it are relative to its folder.
     pub fn from_kubeconfig(path: &Path) -> Result<Self, ClientError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|error| config(format!("{}: {error}", path.display())))?;
+        let text = std::fs::read_to_string(path).map_err(|error| config(format!("{}: {error}", path.display())))?;
         let base = path.parent().unwrap_or(Path::new("."));
         Self::from_text(&text, base).map_err(|error| match error {
             ClientError::Config(message) => config(format!("{}: {message}", path.display())),

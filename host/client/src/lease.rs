@@ -14,6 +14,8 @@ use crate::object::ObjectExt;
 use crate::resource::LEASES;
 use crate::time::now_micro;
 
+#[cfg(test)]
+mod tests;
 
 /// Which Lease, who we are, and how long things take. The defaults of the durations are the reference's.
 #[derive(Clone, Debug)]
@@ -153,11 +155,8 @@ impl LeaderElector {
         }
         let transitions = spec.int_at(&["leaseTransitions"]).unwrap_or(0);
         let acquired = spec.str_at(&["acquireTime"]).to_owned();
-        lease["spec"] = if ours {
-            self.spec(&acquired, &now, transitions)
-        } else {
-            self.spec(&now, &now, transitions + 1)
-        };
+        lease["spec"] =
+            if ours { self.spec(&acquired, &now, transitions) } else { self.spec(&now, &now, transitions + 1) };
         // The resourceVersion in the object makes this fail if anybody else wrote meanwhile.
         let updated = self.client.update(&LEASES, &lease).await?;
         observed.see(&updated["spec"]);

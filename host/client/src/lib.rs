@@ -16,6 +16,8 @@ pub mod object;
 pub mod queue;
 pub mod resource;
 pub mod serve;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod transport;
 pub mod watch;

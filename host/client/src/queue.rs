@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+#[cfg(test)]
+mod tests;
 
 /// A queue of keys, each at most once in it and at most once being worked on. Clones share the queue.
 ///

@@ -12,6 +12,8 @@ use crate::error::ClientError;
 use crate::object::ObjectExt;
 use crate::transport::ClientBody;
 
+#[cfg(test)]
+mod tests;
 
 /// One change of a collection.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,8 +68,8 @@ impl WatchStream {
 }
 
 fn decode(line: &[u8]) -> Result<WatchEvent, ClientError> {
-    let mut event: Value = serde_json::from_slice(line)
-        .map_err(|error| ClientError::Decode(format!("watch event: {error}")))?;
+    let mut event: Value =
+        serde_json::from_slice(line).map_err(|error| ClientError::Decode(format!("watch event: {error}")))?;
     let object = event.get_mut("object").map(Value::take).unwrap_or_default();
     match event.str_at(&["type"]) {
         "ADDED" => Ok(WatchEvent::Added(object)),

@@ -122,8 +122,7 @@ impl Correlator {
     }
 
     fn allow(&mut self, event: &Value, now: f64) -> bool {
-        let allowance =
-            self.allowance.entry(key_of(event, &[])).or_insert(Allowance { tokens: BURST, last: now });
+        let allowance = self.allowance.entry(key_of(event, &[])).or_insert(Allowance { tokens: BURST, last: now });
         allowance.tokens = (allowance.tokens + (now - allowance.last) / REFILL_SECONDS).min(BURST);
         allowance.last = now;
         let allowed = allowance.tokens >= 1.0;

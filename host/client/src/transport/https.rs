@@ -163,9 +163,7 @@ impl Connector {
         tcp.set_nodelay(true)?;
         match self.tls {
             None => Ok(Stream::Plain(TokioIo::new(tcp))),
-            Some((connector, name)) => {
-                Ok(Stream::Tls(Box::new(TokioIo::new(connector.connect(name, tcp).await?))))
-            }
+            Some((connector, name)) => Ok(Stream::Tls(Box::new(TokioIo::new(connector.connect(name, tcp).await?)))),
         }
     }
 }

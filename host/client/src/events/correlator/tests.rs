@@ -36,10 +36,12 @@ fn check(what: &str, step: f64, events: Vec<Value>, expected: &[Seen]) {
 
 #[test]
 fn events_are_counted_combined_and_limited() {
-    check("a different reason is a different event", 1.0, vec![event("A", "x"), event("B", "x")], &[
-        Seen::Create,
-        Seen::Create,
-    ]);
+    check(
+        "a different reason is a different event",
+        1.0,
+        vec![event("A", "x"), event("B", "x")],
+        &[Seen::Create, Seen::Create],
+    );
     check("the same event is counted", 1.0, vec![event("A", "x"); 3], &[Seen::Create, Seen::Count(2), Seen::Count(3)]);
 
     let many: Vec<Value> = (0..12).map(|at| event("A", &format!("message {at}"))).collect();
