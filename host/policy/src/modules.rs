@@ -11,6 +11,8 @@ use std::{
 /// A folder of the data directory. It is opened once, and no name can lead out of it.
 pub(crate) struct Folder {
     dir: Dir,
+    /// The same folder, to be synced: `dir` is a handle for names only, which the system does not sync.
+    entries: std::fs::File,
 }
 
 /// Makes the names of files that are being written distinct.
@@ -19,12 +21,12 @@ static WRITES: AtomicU64 = AtomicU64::new(0);
 impl Folder {
     /// Opens a folder, making it if it is not there.
     pub(crate) fn open(path: &Path) -> Result<Folder, RuntimeError> {
-        let open = || -> io::Result<Dir> {
+        let open = || -> io::Result<Folder> {
             std::fs::create_dir_all(path)?;
-            Dir::open_ambient_dir(path, ambient_authority())
+            let dir = Dir::open_ambient_dir(path, ambient_authority())?;
+            Ok(Folder { dir, entries: std::fs::File::open(path)? })
         };
-        let dir = open().map_err(|error| RuntimeError(format!("{}: {error}", path.display())))?;
-        Ok(Folder { dir })
+        open().map_err(|error| RuntimeError(format!("{}: {error}", path.display())))
     }
 
     /// The content of a file, or `None` if there is none.
@@ -51,7 +53,7 @@ impl Folder {
             }
             file.sync_all()?;
             self.dir.rename(&temporary, &self.dir, name)?;
-            self.dir.try_clone()?.into_std_file().sync_all()
+            self.entries.sync_all()
         };
         write().inspect_err(|_| drop(self.dir.remove_file(&temporary)))
     }
