@@ -129,6 +129,7 @@ fn main() {
         for (kind, fresh, times) in [("warm", false, 1000), ("fresh instance", true, 100)] {
             let mut spec = PluginSpec::new(name, stage, ModuleSource::File(path.clone()));
             spec.config = config.clone();
+            spec.grants.cluster_read = true;
             let policy = load(spec, fresh);
             row(&format!("{name}, {kind}"), least(|| call(&policy).unwrap(), times), "");
         }
