@@ -9,15 +9,15 @@ export CARGO_TERM_PROGRESS_WHEN ?= never
 BIN := target/release/portcullis
 ARGS ?=
 
-.PHONY: help deps test-deps guests build up test test-host test-guests test-clients quickstart corpus bench fmt lint clean
+.PHONY: help deps test-deps guests build up test test-host test-guests test-clients corpus bench fmt lint clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
 
-deps: ## what the build needs beyond git and Rust (protoc, a linker for wasm)
+deps: ## what the build needs beyond git and Rust
 	@scripts/deps.sh build
 
-test-deps: ## what the tests need (etcd, kubectl, the Python client)
+test-deps: ## what the tests need (kubectl, the Python client)
 	@scripts/deps.sh build test
 
 guests: deps ## the first-party components and the test guests, as target/guests/*.wasm
@@ -29,7 +29,7 @@ build: guests ## everything; leaves target/release/portcullis
 up: build ## build, then run a whole cluster in the foreground; flags in ARGS="--bind …"
 	exec $(BIN) up $(ARGS)
 
-test: test-deps test-guests test-host test-clients quickstart corpus ## every test
+test: test-deps test-guests test-host test-clients corpus ## every test
 	@echo "all tests passed"
 
 test-host: build ## unit and integration tests of the host crates
@@ -40,10 +40,6 @@ test-guests: guests ## the policies' own logic, natively
 
 test-clients: build ## kubectl and the Python client against the binary
 	tests/clients/run.sh
-
-quickstart: build ## examples/quickstart against both stores
-	examples/quickstart/run.sh
-	examples/quickstart/run.sh --store etcd
 
 corpus: build ## the behaviour corpus, where its folder is present
 	tests/corpus/run.sh

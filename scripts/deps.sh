@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a step needs and is missing, by Debian's package manager, pip and npm. Does nothing where all is there.
-#   deps.sh build        protoc (for the etcd client), a C compiler, and a compiler and linker for wasm32
-#   deps.sh build test   also etcd, kubectl and the Python client
+#   deps.sh build        a C compiler (what wasm needs, build-guests.sh installs)
+#   deps.sh build test   also kubectl and the Python client
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,14 +25,11 @@ build_deps() {
     local missing=()
     command -v cargo >/dev/null || { echo "deps: a Rust toolchain is needed: https://rustup.rs" >&2; exit 1; }
     command -v cc >/dev/null || missing+=(gcc libc6-dev)
-    command -v protoc >/dev/null || missing+=(protobuf-compiler)
-    [ -e /usr/include/google/protobuf/empty.proto ] || missing+=(libprotobuf-dev)
     [ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"
 }
 
 test_deps() {
     local missing=()
-    command -v etcd >/dev/null || missing+=(etcd-server)
     command -v python3 >/dev/null || missing+=(python3)
     command -v curl >/dev/null || missing+=(curl)
     python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)

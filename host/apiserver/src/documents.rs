@@ -100,6 +100,11 @@ fn wants_aggregated(headers: &HeaderMap) -> bool {
 fn tagged(headers: &HeaderMap, etag: &str, make: impl FnOnce() -> Response<Body>) -> Response<Body> {
     let known = header(headers, IF_NONE_MATCH.as_str()).split(',').any(|tag| tag.trim() == etag);
     let mut response = if known { respond::raw(304, "application/json", Body::empty()) } else { make() };
+    if known {
+        // A client's cache takes the headers of a 304 for the answer's own: with another content type it would read the
+        // aggregated form, which it has, as the older one.
+        response.headers_mut().remove(http::header::CONTENT_TYPE);
+    }
     if let Ok(value) = HeaderValue::from_str(etag) {
         response.headers_mut().insert(ETAG, value);
     }

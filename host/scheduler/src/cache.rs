@@ -153,7 +153,10 @@ impl Cache {
             let state = self.state.lock();
             let find = |(name, node): (&Arc<str>, &Object)| {
                 let info = state.nodes.get(name)?;
-                info.packed.get(&version).filter(|_| info.node.as_ref().is_some_and(|now| Arc::ptr_eq(now, node))).cloned()
+                info.packed
+                    .get(&version)
+                    .filter(|_| info.node.as_ref().is_some_and(|now| Arc::ptr_eq(now, node)))
+                    .cloned()
             };
             snapshot.names.iter().zip(&snapshot.nodes).map(find).collect()
         };
@@ -189,7 +192,8 @@ impl PodCounter for Counter {
         let state = self.cache.state.lock();
         let count = |name: &Arc<str>| {
             let Some(info) = state.nodes.get(name) else { return 0 };
-            let counts = |pod: &&Object| pod.namespace() == namespace && !pod.is_deleting() && selector.matches_object(pod);
+            let counts =
+                |pod: &&Object| pod.namespace() == namespace && !pod.is_deleting() && selector.matches_object(pod);
             info.pods.values().filter(counts).count() as u32
         };
         Ok(self.names.iter().map(count).collect())

@@ -129,7 +129,8 @@ impl Scheduler {
             self.queue.remove(&key);
             let moved = match event {
                 InformerEvent::Updated { old, new } => {
-                    old.at(&["spec"]) != new.at(&["spec"]) || old.at(&["metadata", "labels"]) != new.at(&["metadata", "labels"])
+                    old.at(&["spec"]) != new.at(&["spec"])
+                        || old.at(&["metadata", "labels"]) != new.at(&["metadata", "labels"])
                 }
                 _ => true,
             };
@@ -141,7 +142,8 @@ impl Scheduler {
         } else if self.is_waiting(pod) {
             let changed = match event {
                 InformerEvent::Updated { old, new } => {
-                    old.at(&["spec"]) != new.at(&["spec"]) || old.at(&["metadata", "labels"]) != new.at(&["metadata", "labels"])
+                    old.at(&["spec"]) != new.at(&["spec"])
+                        || old.at(&["metadata", "labels"]) != new.at(&["metadata", "labels"])
                 }
                 _ => false,
             };
@@ -243,7 +245,8 @@ impl Scheduler {
         let this = self.clone();
         tokio::spawn(async move {
             let (namespace, name) = (pod.namespace(), pod.name());
-            if let Err(error) = this.client.patch(&PODS, namespace, name, "status", PatchType::Strategic, &patch).await {
+            if let Err(error) = this.client.patch(&PODS, namespace, name, "status", PatchType::Strategic, &patch).await
+            {
                 tracing::debug!(pod = pod.key(), %error, "condition not written");
             }
         });

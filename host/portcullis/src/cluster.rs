@@ -1,0 +1,150 @@
+//! Puts the roles of a process together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use portcullis_apiserver::authn::static_tokens;
+use portcullis_apiserver::authz::Authorizer;
+use portcullis_apiserver::components::{ComponentAdmission, ComponentAuthenticators};
+use portcullis_apiserver::pki::{Component, Pki};
+use portcullis_apiserver::server::Parts;
+use portcullis_apiserver::tokens::TokenIssuer;
+use portcullis_apiserver::{ApiServer, ServerConfig, serve};
+use portcullis_controllers::ControllersConfig;
+use portcullis_machinery::definition::{Registry, RuntimeConfig as ServedVersions};
+use portcullis_plugins::manager::{ManagerConfig, PluginManager};
+use portcullis_policy::{Runtime, RuntimeConfig};
+use portcullis_scheduler::SchedulerConfig;
+use portcullis_storage::cache::{CacheHub, HubOptions};
+use portcullis_storage::embedded::{EmbeddedOptions, EmbeddedStore};
+use portcullis_storage::Tenant;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::flags::{Plugins, ServerFlags};
+use crate::in_process;
+use crate::placement::ComponentPolicies;
+use crate::plugin_host::ServerHost;
+use crate::plugin_sync::PluginSync;
+
+/// How often history is compacted, as kube-apiserver does it.
+const COMPACT_EVERY: Duration = Duration::from_secs(300);
+
+/// What runs in the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Roles {
+    /// API server, scheduler and controllers.
+    All,
+    /// The API server alone.
+    ApiServer,
+}
+
+/// A process with an API server in it.
+pub struct ApiServerRole {
+    flags: ServerFlags,
+}
+
+/// `api/all=true` and `group/version[/resource]=true|false`.
+fn served_versions(entries: &[String]) -> anyhow::Result<ServedVersions> {
+    let mut served = ServedVersions::default();
+    for entry in entries {
+        let (name, value) = entry.split_once('=').unwrap_or((entry, "true"));
+        let on = value.parse().with_context(|| format!("--runtime-config {entry}: the value must be true or false"))?;
+        if name == "api/all" {
+            served.all = on;
+        } else {
+            served.switches.insert(name.to_owned(), on);
+        }
+    }
+    Ok(served)
+}
+
+/// What the server tells its embedded components that nobody else knows.
+fn embedded_config(config: &ServerConfig) -> anyhow::Result<HashMap<String, Value>> {
+    let static_tokens = match &config.token_auth_file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            static_tokens::parse(&text).with_context(|| path.display().to_string())?
+        }
+        None => Vec::new(),
+    };
+    let bearer = json!({
+        "staticTokens": static_tokens,
+        "issuers": config.service_account_issuers,
+        "audiences": config.audiences(),
+    });
+    Ok(HashMap::from([("authn-bearer".to_owned(), bearer)]))
+}
+
+impl ApiServerRole {
+    /// A process with these flags.
+    pub fn new(flags: ServerFlags) -> Self {
+        Self { flags }
+    }
+
+    /// Runs until shutdown.
+    ///
+    /// # Errors
+    /// If the process cannot start, or the listener fails.
+    pub async fn run(self, roles: Roles, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let config = self.flags.config()?;
+        let data_dir = config.data_dir.clone();
+        std::fs::create_dir_all(&data_dir).with_context(|| data_dir.display().to_string())?;
+        let listener = tokio::net::TcpListener::bind(config.bind)
+            .await
+            .with_context(|| format!("cannot listen on {}", config.bind))?;
+        let pki = Arc::new(Pki::open(&config)?);
+        let tokens = Arc::new(TokenIssuer::new(&config, &pki)?);
+        let host = ServerHost::new(&tokens)?;
+        let manager = Arc::new(PluginManager::new(
+            Runtime::new(RuntimeConfig::new(&data_dir))?,
+            Arc::clone(&host) as Arc<dyn portcullis_policy::PolicyHost>,
+            ManagerConfig { data_dir: data_dir.clone(), embedded_config: embedded_config(&config)? },
+        ));
+        // Components compile while the store replays.
+        let options = EmbeddedOptions { compact_every: Some(COMPACT_EVERY) };
+        let store_dir = data_dir.join("store");
+        let (store, ()) = tokio::join!(EmbeddedStore::open(&store_dir, options), PluginSync::load_first_party(&manager));
+        let store = store?;
+        let hub = Arc::new(CacheHub::start(Arc::clone(&store), HubOptions::default()).await?);
+        let server = ApiServer::new(Parts {
+            tenant: Tenant::default(),
+            registry: Arc::new(Registry::builtin(&served_versions(&config.runtime_config)?)),
+            authorizer: Arc::new(Authorizer::new(config.authorization_mode.clone())),
+            config,
+            store,
+            hub,
+            authenticators: Arc::new(ComponentAuthenticators::new(Arc::clone(&manager))),
+            admission: Arc::new(ComponentAdmission::new(Arc::clone(&manager))),
+            pki,
+            tokens,
+        });
+        host.connect(&server);
+        server.start(&shutdown).await?;
+        if self.flags.plugins == Plugins::All {
+            let client = in_process::client(&server, Component::Admin).with_user_agent("portcullis-plugins");
+            tokio::spawn(PluginSync::new(&server, Arc::clone(&manager), client)?.run(shutdown.clone()));
+        }
+        if roles == Roles::All {
+            self.start_others(&server, &manager, &shutdown);
+        }
+        println!("export KUBECONFIG={}", absolute(&data_dir.join("admin.kubeconfig")));
+        serve::serve(server, listener, shutdown).await?;
+        Ok(())
+    }
+
+    fn start_others(&self, server: &Arc<ApiServer>, manager: &Arc<PluginManager>, shutdown: &CancellationToken) {
+        let client = in_process::client(server, Component::ControllerManager);
+        let config = ControllersConfig { root_ca: server.pki.ca_pem().to_owned(), controllers: Vec::new() };
+        tokio::spawn(portcullis_controllers::run(client, config, shutdown.clone()));
+        let client = in_process::client(server, Component::Scheduler);
+        let policies = Arc::new(ComponentPolicies(Arc::clone(manager)));
+        tokio::spawn(portcullis_scheduler::run(client, SchedulerConfig::default(), policies, shutdown.clone()));
+    }
+}
+
+fn absolute(path: &std::path::Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}

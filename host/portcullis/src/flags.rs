@@ -1,0 +1,86 @@
+//! The flags of the API server. One that kube-apiserver has keeps its name and its default.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use portcullis_apiserver::ServerConfig;
+
+/// Which plugins are loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Plugins {
+    /// The first-party ones and those of Plugin objects.
+    All,
+    /// The first-party ones alone, as the binary carries them: the way back in when a plugin has gone wrong.
+    Builtin,
+}
+
+/// See the module.
+#[derive(Args)]
+pub struct ServerFlags {
+    /// Where everything that must not be lost is kept
+    #[arg(long, default_value = "portcullis-data")]
+    pub data_dir: PathBuf,
+    /// The address and port that the API is served on
+    #[arg(long, default_value = "127.0.0.1:6443")]
+    pub bind: SocketAddr,
+    /// Which plugins are loaded
+    #[arg(long, value_enum, default_value = "all")]
+    pub plugins: Plugins,
+    /// The range that services' cluster IPs come from
+    #[arg(long, value_delimiter = ',', default_value = "10.96.0.0/16")]
+    pub service_cluster_ip_range: Vec<String>,
+    /// The issuer of ServiceAccount tokens
+    #[arg(long, default_value = "https://kubernetes.default.svc")]
+    pub service_account_issuer: Vec<String>,
+    /// The audiences that a token may be for; the issuer if none are given
+    #[arg(long, value_delimiter = ',')]
+    pub api_audiences: Vec<String>,
+    /// Static bearer tokens: token,user,uid,"group1,group2" on each line
+    #[arg(long)]
+    pub token_auth_file: Option<PathBuf>,
+    /// Whether requests without a credential are served, as system:anonymous
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    pub anonymous_auth: bool,
+    /// Versions and resources to serve or not: api/all=true, storage.k8s.io/v1beta1=true
+    #[arg(long, value_delimiter = ',')]
+    pub runtime_config: Vec<String>,
+    /// The certificate to serve with, instead of the one made in the data directory
+    #[arg(long)]
+    pub tls_cert_file: Option<PathBuf>,
+    /// Its key
+    #[arg(long)]
+    pub tls_private_key_file: Option<PathBuf>,
+    /// Another CA whose client certificates are accepted
+    #[arg(long)]
+    pub client_ca_file: Option<PathBuf>,
+    /// How many requests that read may be in flight
+    #[arg(long, default_value_t = 400)]
+    pub max_requests_inflight: usize,
+    /// How many requests that write may be in flight
+    #[arg(long, default_value_t = 200)]
+    pub max_mutating_requests_inflight: usize,
+}
+
+impl ServerFlags {
+    /// The server's settings.
+    pub fn config(&self) -> anyhow::Result<ServerConfig> {
+        let range = |text: &String| text.parse().map_err(|_| anyhow::anyhow!("{text:?} is not an address range"));
+        Ok(ServerConfig {
+            data_dir: self.data_dir.clone(),
+            bind: self.bind,
+            service_cluster_ip_range: self.service_cluster_ip_range.iter().map(range).collect::<Result<_, _>>()?,
+            service_account_issuers: self.service_account_issuer.clone(),
+            api_audiences: self.api_audiences.clone(),
+            token_auth_file: self.token_auth_file.clone(),
+            anonymous_auth: self.anonymous_auth,
+            runtime_config: self.runtime_config.clone(),
+            tls_cert_file: self.tls_cert_file.clone(),
+            tls_private_key_file: self.tls_private_key_file.clone(),
+            client_ca_file: self.client_ca_file.clone(),
+            max_requests_inflight: self.max_requests_inflight,
+            max_mutating_requests_inflight: self.max_mutating_requests_inflight,
+            ..ServerConfig::default()
+        })
+    }
+}
