@@ -47,12 +47,12 @@ say "the Python client"
 "$ROOT/target/tools/venv/bin/python" "$HERE/client.py"
 
 say "kill -9 loses nothing"
-kubectl create configmap kept --from-literal=a=b -o name || kubectl apply -f "$HERE/kept.yaml"
+kubectl apply -f "$HERE/kept.yaml"
 restart_server
 kubectl get configmap kept >/dev/null
 kubectl get deployment web >/dev/null
 kubectl delete deployment web
 retry 15 bash -c '[ -z "$(kubectl get replicasets,pods -l app=web -o name)" ]'
-kubectl delete namespace kube-public --wait=false >/dev/null
+kubectl delete namespace guarded --timeout=20s
 stop_server
 echo "1 passed, 0 failed"

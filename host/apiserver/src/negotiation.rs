@@ -46,7 +46,7 @@ impl Output {
     /// The `Content-Type` of the answer.
     pub fn content_type(&self) -> &'static str {
         match self.media {
-            Media::Json => "application/json",
+            Media::Json | Media::Protobuf => "application/json",
             Media::Yaml => "application/yaml",
         }
     }
@@ -205,7 +205,7 @@ fn wants_pretty(headers: &HeaderMap, query: &[(String, String)]) -> bool {
 /// 406 for YAML, which has no framing.
 pub fn check_stream(output: &Output) -> Result<(), Status> {
     match output.media {
-        Media::Json => Ok(()),
+        Media::Json | Media::Protobuf => Ok(()),
         Media::Yaml => Err(Status::not_acceptable(STREAM_MEDIA_TYPES)),
     }
 }
@@ -219,6 +219,7 @@ pub fn body_media(headers: &HeaderMap) -> Result<Media, Status> {
     match content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase().as_str() {
         "" | "application/json" => Ok(Media::Json),
         "application/yaml" => Ok(Media::Yaml),
+        "application/vnd.kubernetes.protobuf" => Ok(Media::Protobuf),
         _ => Err(Status::unsupported_media_type(MEDIA_TYPES)),
     }
 }

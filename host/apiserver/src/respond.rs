@@ -29,7 +29,7 @@ pub fn raw(code: u16, content_type: &'static str, body: impl Into<Body>) -> Resp
 pub fn json_bytes(code: u16, output: &Output, bytes: Bytes) -> Response<Body> {
     match output.media {
         Media::Json if output.pretty => raw(code, "application/json", indent(&bytes)),
-        Media::Json => raw(code, "application/json", bytes),
+        Media::Json | Media::Protobuf => raw(code, "application/json", bytes),
         Media::Yaml => match serde_json::from_slice::<Value>(&bytes) {
             Ok(value) => raw(code, "application/yaml", to_yaml(&value)),
             Err(_) => raw(code, "application/json", bytes),
@@ -41,7 +41,7 @@ pub fn json_bytes(code: u16, output: &Output, bytes: Bytes) -> Response<Body> {
 pub fn value(code: u16, output: &Output, value: &Value) -> Response<Body> {
     match output.media {
         Media::Yaml => raw(code, "application/yaml", to_yaml(value)),
-        Media::Json => json_bytes(code, output, codec::encode(value)),
+        Media::Json | Media::Protobuf => json_bytes(code, output, codec::encode(value)),
     }
 }
 
@@ -50,7 +50,7 @@ pub fn status(output: &Output, status: &Status) -> Response<Body> {
     let code = if status.code == 0 { 200 } else { status.code };
     let mut response = match output.media {
         Media::Yaml => value(code, output, &serde_json::to_value(status).unwrap_or_default()),
-        Media::Json => json_bytes(code, output, Bytes::from(status.to_json())),
+        Media::Json | Media::Protobuf => json_bytes(code, output, Bytes::from(status.to_json())),
     };
     let retry = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     if retry > 0 {

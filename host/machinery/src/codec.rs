@@ -3,6 +3,7 @@
 
 mod conform;
 mod parse;
+mod protobuf;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,8 @@ pub enum Media {
     Json,
     /// `application/yaml`.
     Yaml,
+    /// `application/vnd.kubernetes.protobuf`; bodies only.
+    Protobuf,
 }
 
 /// What a body says.
@@ -54,6 +57,7 @@ pub fn decode(body: &[u8], media: Media) -> Result<Decoded, TypeError> {
     match media {
         Media::Json => parse::json(body),
         Media::Yaml => parse::yaml(body),
+        Media::Protobuf => protobuf::decode(body),
     }
 }
 

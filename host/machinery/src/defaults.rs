@@ -29,9 +29,20 @@ pub fn apply_defaults(definition: &ResourceDefinition, object: &mut Value) {
 
 type Members = Map<String, Value>;
 
-/// Gives a member a value if it has none.
+/// Gives a member a value if it has none. Null is none: it is how a field that is always written says so.
 fn set(members: &mut Members, key: &str, value: impl Into<Value>) {
-    members.entry(key).or_insert_with(|| value.into());
+    let member = members.entry(key).or_insert(Value::Null);
+    if member.is_null() {
+        *member = value.into();
+    }
+}
+
+/// Gives a number a value if it is zero, for fields that cannot tell zero from none.
+fn set_nonzero(members: &mut Members, key: &str, value: i64) {
+    let member = members.entry(key).or_insert(Value::Null);
+    if member.is_null() || *member == Value::from(0) {
+        *member = value.into();
+    }
 }
 
 /// An object member, made if it is not there.

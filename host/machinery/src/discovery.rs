@@ -1,7 +1,7 @@
 //! The documents in which the server says what it serves.
 
 use serde_json::json;
-use sha2::{Digest as _, Sha512};
+use sha2::{Digest as _, Sha256, Sha512};
 
 use crate::Value;
 use crate::definition::{Group, Registry, ResourceDefinition, api_version};
@@ -45,7 +45,7 @@ pub fn api_group(registry: &Registry, group: &str) -> Option<Value> {
 fn storage_version_hash(definition: &ResourceDefinition) -> String {
     use base64::Engine as _;
     let storage = &definition.storage;
-    let hash = Sha512::digest(format!("{}/{}/{}", storage.group, storage.version, definition.kind));
+    let hash = Sha256::digest(format!("{}/{}/{}", storage.group, storage.version, definition.kind));
     base64::engine::general_purpose::STANDARD.encode(&hash[..8])
 }
 
@@ -102,11 +102,16 @@ pub fn api_resource_list(registry: &Registry, group: &str, version: &str) -> Opt
 }
 
 fn aggregated_resource(definition: &ResourceDefinition) -> Value {
-    let kind = |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
+    // The group and version are those of the list that this is in, unless they are said.
+    let response_kind = |group: &str, version: &str, kind: &str| {
+        let own = (group, version) == (definition.group.as_str(), definition.version.as_str());
+        let (group, version) = if own { ("", "") } else { (group, version) };
+        json!({"group": group, "version": version, "kind": kind})
+    };
     let scope = if definition.namespaced { "Namespaced" } else { "Cluster" };
     let mut resource = json!({
         "resource": definition.plural,
-        "responseKind": kind(&definition.group, &definition.version, &definition.kind),
+        "responseKind": response_kind(&definition.group, &definition.version, &definition.kind),
         "scope": scope,
         "singularResource": definition.singular,
         "verbs": definition.verbs,
@@ -118,7 +123,7 @@ fn aggregated_resource(definition: &ResourceDefinition) -> Value {
         resource["categories"] = json!(definition.categories);
     }
     if !definition.subresources.is_empty() {
-        let subresource = |s: &crate::definition::SubresourceDefinition| json!({"subresource": s.name, "responseKind": kind(&s.group, &s.version, &s.kind), "verbs": s.verbs});
+        let subresource = |s: &crate::definition::SubresourceDefinition| json!({"subresource": s.name, "responseKind": response_kind(&s.group, &s.version, &s.kind), "verbs": s.verbs});
         resource["subresources"] = definition.subresources.iter().map(subresource).collect();
     }
     resource

@@ -65,8 +65,7 @@ fn described(value: &Value) -> String {
     match value {
         Value::Null => "null".into(),
         Value::Bool(_) => "bool".into(),
-        Value::Number(number) if number.is_f64() => format!("number {number}"),
-        Value::Number(_) => "number".into(),
+        Value::Number(number) => format!("number {number}"),
         Value::String(_) => "string".into(),
         Value::Array(_) => "array".into(),
         Value::Object(_) => "object".into(),
@@ -177,7 +176,7 @@ impl Conform {
                 return shape.preserve_unknown;
             };
             if value.is_null() {
-                return field.emit == Emit::Always && matches!(field.schema.shape, Shape::Any);
+                return field.emit == Emit::Always && (field.go_pointer || matches!(field.schema.shape, Shape::Any));
             }
             if let Err(error) = self.value(value, &field.schema, &Path::Key(path, key), &schema.go_type) {
                 failure = Some(error);
@@ -190,7 +189,7 @@ impl Conform {
         }
         for field in shape.fields() {
             if field.emit == Emit::Always && !members.contains_key(&*field.name) {
-                let mut value = zero(&field.schema);
+                let mut value = if field.go_pointer { Value::Null } else { zero(&field.schema) };
                 if value.is_object() {
                     self.value(&mut value, &field.schema, path, &schema.go_type)?;
                 }

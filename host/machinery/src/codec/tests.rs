@@ -102,3 +102,37 @@ fn the_wire_form_begins_with_what_it_is() {
     let expected = r#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"x"},"data":{"a":"b"}}"#;
     assert_eq!(encode(&object), expected);
 }
+
+/// The golden vectors, where their folder is present: every object of the API as JSON and as protobuf.
+#[test]
+fn protobuf_vectors() {
+    let shared = std::env::var_os("PORTCULLIS_SHARED").map_or_else(|| "../../../shared".into(), std::path::PathBuf::from);
+    let Ok(entries) = std::fs::read_dir(shared.join("kubernetes-1.36/wire")) else {
+        println!("the golden vectors are not here: skipped");
+        return;
+    };
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "pb")) {
+        let Ok(text) = std::fs::read(path.with_extension("json")) else { continue };
+        let mut expected: Value = serde_json::from_slice(&text).unwrap();
+        let Ok(decoded) = decode(&std::fs::read(&path).unwrap(), Media::Protobuf) else {
+            wrong.push(format!("{}: not decoded", path.display()));
+            continue;
+        };
+        let mut found = decoded.object;
+        let (group, version) = crate::definition::split_api_version(crate::object::api_version(&expected));
+        let registry = crate::definition::Registry::builtin(&crate::definition::RuntimeConfig::default());
+        let kind = crate::object::kind(&expected).to_owned();
+        let Some(definition) = registry.kind(group, version, &kind) else { continue };
+        seen += 1;
+        let (a, b) = (conform(&mut found, &definition.schema), conform(&mut expected, &definition.schema));
+        if a.is_err() || b.is_err() || found != expected {
+            wrong.push(format!("{}: {a:?}", path.display()));
+        }
+    }
+    println!("{} of {seen} vectors agree", seen - wrong.len().min(seen));
+    for line in &wrong {
+        println!("{line}");
+    }
+    assert!(wrong.len() * 10 <= seen, "{} of {seen} vectors disagree", wrong.len());
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Members, each, existing, object, set, text};
+use super::{Members, each, existing, object, set, set_nonzero, text};
 
 pub(super) fn defaults(group: &str, kind: &str, members: &mut Members) {
     match (group, kind) {
@@ -48,9 +48,6 @@ pub(super) fn defaults(group: &str, kind: &str, members: &mut Members) {
             }
         }
         ("scheduling.k8s.io", "PriorityClass") => set(members, "preemptionPolicy", "PreemptLowerPriority"),
-        ("certificates.k8s.io", "CertificateSigningRequest") => {
-            set(object(members, "spec"), "usages", json!(["digital signature", "key encipherment"]));
-        }
         ("admissionregistration.k8s.io", kind) => admission(kind, members),
         ("apiregistration.k8s.io", "APIService") => {
             if let Some(service) = existing(object(members, "spec"), "service") {
@@ -58,7 +55,7 @@ pub(super) fn defaults(group: &str, kind: &str, members: &mut Members) {
             }
         }
         ("apiextensions.k8s.io", "CustomResourceDefinition") => definition(members),
-        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => set(object(members, "spec"), "matchingPrecedence", 1000),
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => set_nonzero(object(members, "spec"), "matchingPrecedence", 1000),
         ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => priority_level(members),
         ("resource.k8s.io", "ResourceClaim") => device_requests(object(object(members, "spec"), "devices")),
         ("resource.k8s.io", "ResourceClaimTemplate") => {
@@ -256,9 +253,9 @@ fn priority_level(level: &mut Members) {
             set(limited, "lendablePercent", 0);
             if let Some(queuing) = existing(limited, "limitResponse").and_then(|response| existing(response, "queuing"))
             {
-                set(queuing, "queues", 64);
-                set(queuing, "handSize", 8);
-                set(queuing, "queueLengthLimit", 50);
+                set_nonzero(queuing, "queues", 64);
+                set_nonzero(queuing, "handSize", 8);
+                set_nonzero(queuing, "queueLengthLimit", 50);
             }
         }
         "Exempt" => {
