@@ -13,8 +13,6 @@ mod http;
 mod image;
 mod log;
 mod network;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -44,9 +44,9 @@ impl Job {
         }
         for mount in &self.config.mounts {
             let permissions = if mount.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
-            builder.preopened_dir(&mount.host_path, &mount.container_path, permissions).map_err(|error| {
-                RuntimeError::Create(format!("cannot mount {}: {error:#}", mount.container_path))
-            })?;
+            builder
+                .preopened_dir(&mount.host_path, &mount.container_path, permissions)
+                .map_err(|error| RuntimeError::Create(format!("cannot mount {}: {error:#}", mount.container_path)))?;
         }
         Ok(builder.build())
     }
@@ -106,8 +106,14 @@ impl Container {
                 Box::pin(http::serve(job, pre, listeners))
             }
         };
-        let container =
-            Arc::new(Self { id, sandbox: sandbox.id.clone(), meter: Arc::clone(&meter), state, stopping, killed: killed.clone() });
+        let container = Arc::new(Self {
+            id,
+            sandbox: sandbox.id.clone(),
+            meter: Arc::clone(&meter),
+            state,
+            stopping,
+            killed: killed.clone(),
+        });
         tokio::spawn(async move {
             let ending = tokio::select! {
                 ending = run => ending,

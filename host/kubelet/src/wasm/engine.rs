@@ -111,9 +111,8 @@ impl WorkloadEngine {
     }
 
     fn classify(&self, component: &Component) -> Result<Workload, RuntimeError> {
-        let exports = |prefix: &str| {
-            component.component_type().exports(&self.engine).any(|(name, _)| name.starts_with(prefix))
-        };
+        let exports =
+            |prefix: &str| component.component_type().exports(&self.engine).any(|(name, _)| name.starts_with(prefix));
         let pre = self.linker.instantiate_pre(component).map_err(|error| {
             RuntimeError::Create(format!("the component imports what this runtime does not offer: {error:#}"))
         })?;

@@ -123,9 +123,7 @@ impl ImageStore {
     async fn from_cache(&self, wanted: &str) -> Result<Option<Image>, RuntimeError> {
         match tokio::fs::read(self.cached(wanted)).await {
             // A file that does not have its digest is one that a crash or a hand has damaged: it is fetched anew.
-            Ok(bytes) if digest(&bytes) == wanted => {
-                Ok(Some(Image { digest: wanted.to_owned(), bytes: bytes.into() }))
-            }
+            Ok(bytes) if digest(&bytes) == wanted => Ok(Some(Image { digest: wanted.to_owned(), bytes: bytes.into() })),
             Ok(_) => Ok(None),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
@@ -164,8 +162,11 @@ struct Manifest {
 }
 
 /// Media types under which registries keep components.
-const WASM_MEDIA_TYPES: [&str; 3] =
-    ["application/wasm", "application/vnd.wasm.content.layer.v1+wasm", "application/vnd.module.wasm.content.layer.v1+wasm"];
+const WASM_MEDIA_TYPES: [&str; 3] = [
+    "application/wasm",
+    "application/vnd.wasm.content.layer.v1+wasm",
+    "application/vnd.module.wasm.content.layer.v1+wasm",
+];
 
 async fn read_layout(path: &Path, tag: Option<&str>) -> Result<Bytes, String> {
     let parse_error = |what: &str, error: serde_json::Error| format!("{what} of the image layout: {error}");
@@ -176,11 +177,9 @@ async fn read_layout(path: &Path, tag: Option<&str>) -> Result<Bytes, String> {
             descriptor.annotations.get("org.opencontainers.image.ref.name").is_some_and(|name| name == tag)
         })
     };
-    let manifest = index
-        .manifests
-        .iter()
-        .find(wanted)
-        .ok_or_else(|| format!("{} has no manifest{}", path.display(), tag.map(|t| format!(" tagged {t}")).unwrap_or_default()))?;
+    let manifest = index.manifests.iter().find(wanted).ok_or_else(|| {
+        format!("{} has no manifest{}", path.display(), tag.map(|t| format!(" tagged {t}")).unwrap_or_default())
+    })?;
     let manifest: Manifest =
         serde_json::from_slice(&blob(path, &manifest.digest).await?).map_err(|e| parse_error("the manifest", e))?;
     let layer = manifest

@@ -1,1 +1,0 @@
-//! Tests of the Wasm runtime against real components (`target/guests`).
