@@ -149,6 +149,10 @@ impl Conform {
                 true
             }
             (Shape::Duration, Value::String(_)) => true,
+            (
+                Shape::Map(_) | Shape::List(_) | Shape::Time | Shape::MicroTime | Shape::Bytes | Shape::RawObject,
+                Value::Null,
+            ) => true,
             (Shape::Bytes, Value::String(text)) => return bytes(text),
             (Shape::RawObject, Value::Object(_)) | (Shape::Any, _) => true,
             _ => false,

@@ -24,6 +24,8 @@ enum Arity {
     One,
     Repeated,
     Map,
+    /// The message's fields are the parent's in JSON.
+    Inline,
 }
 
 struct Field {
@@ -49,6 +51,7 @@ static TABLE: LazyLock<HashMap<String, Message>> = LazyLock::new(|| {
         let (arity, kind) = match kind.split_at_checked(1) {
             Some(("*", rest)) => (Arity::Repeated, rest),
             Some(("%", rest)) => (Arity::Map, rest),
+            Some(("^", rest)) => (Arity::Inline, rest),
             _ => (Arity::One, kind),
         };
         let is_message = kind.starts_with(|c: char| c.is_ascii_uppercase());
@@ -166,6 +169,10 @@ fn message(name: &str, bytes: &[u8], depth: usize) -> Result<Value, TypeError> {
         let Some(field) = fields.get(&tag) else { continue };
         match field.arity {
             Arity::One => drop(members.insert(field.name.into(), value(&field.kind, wire, depth)?)),
+            Arity::Inline => match value(&field.kind, wire, depth)? {
+                Value::Object(own) => members.extend(own),
+                _ => return Err(malformed("an embedded field that is no message")),
+            },
             Arity::Repeated => {
                 let value = value(&field.kind, wire, depth)?;
                 match members.entry(field.name).or_insert_with(|| Value::Array(Vec::new())) {
