@@ -90,6 +90,13 @@ fn payload(bytes: &Bytes) -> Option<Bytes> {
     (crc32fast::hash(&payload) == checksum).then_some(payload)
 }
 
+/// Whether what is left can be the end of an append that was cut short: the file ends inside the record, or holds nothing
+/// but zeros from here on. A record that is all there and has another checksum was acknowledged, and is damaged.
+fn is_torn(rest: &Bytes) -> bool {
+    let Some(length) = rest.get(..4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes) else { return true };
+    rest.len() < HEADER + length as usize || rest.iter().all(|byte| *byte == 0)
+}
+
 /// Whether a whole record stands anywhere in `bytes`: then what is before it is damage and not a torn end.
 fn has_record(bytes: &Bytes) -> bool {
     (1..bytes.len().saturating_sub(HEADER)).any(|at| payload(&bytes.slice(at..)).is_some())
@@ -260,7 +267,7 @@ fn read_segment(directory: &Path, segment: u64, state: &mut State, whole: bool) 
     while at < bytes.len() {
         let rest = bytes.slice(at..);
         let Some(found) = payload(&rest) else {
-            if whole || has_record(&rest) {
+            if whole || !is_torn(&rest) || has_record(&rest) {
                 return Err(StoreError::Corrupt(format!("{}: the record at byte {at} is damaged", path.display())));
             }
             tracing::warn!(path = %path.display(), at, "the log has a torn end, which was never acknowledged: cut off");
