@@ -17,9 +17,9 @@ use portcullis_machinery::definition::{Registry, RuntimeConfig as ServedVersions
 use portcullis_plugins::manager::{ManagerConfig, PluginManager};
 use portcullis_policy::{Runtime, RuntimeConfig};
 use portcullis_scheduler::SchedulerConfig;
+use portcullis_storage::Tenant;
 use portcullis_storage::cache::{CacheHub, HubOptions};
 use portcullis_storage::embedded::{EmbeddedOptions, EmbeddedStore};
-use portcullis_storage::Tenant;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -106,7 +106,8 @@ impl ApiServerRole {
         // Components compile while the store replays.
         let options = EmbeddedOptions { compact_every: Some(COMPACT_EVERY) };
         let store_dir = data_dir.join("store");
-        let (store, ()) = tokio::join!(EmbeddedStore::open(&store_dir, options), PluginSync::load_first_party(&manager));
+        let (store, ()) =
+            tokio::join!(EmbeddedStore::open(&store_dir, options), PluginSync::load_first_party(&manager));
         let store = store?;
         let hub = Arc::new(CacheHub::start(Arc::clone(&store), HubOptions::default()).await?);
         let server = ApiServer::new(Parts {

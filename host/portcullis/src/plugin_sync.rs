@@ -37,8 +37,9 @@ impl PluginSync {
     /// Creates the first-party Plugin objects that are missing, so that they can be seen and swapped like any other.
     pub fn new(server: &ApiServer, manager: Arc<PluginManager>, client: Client) -> anyhow::Result<Self> {
         let registry = server.registry.load();
-        let definition =
-            registry.preferred_resource("plugins.portcullis.dev", "plugins").context("the resource plugins is not served")?;
+        let definition = registry
+            .preferred_resource("plugins.portcullis.dev", "plugins")
+            .context("the resource plugins is not served")?;
         let cache = cache_of(server, definition);
         let first = first_party::plugins();
         let tried = first.iter().map(|plugin| (object::name(plugin).to_owned(), plugin["spec"].clone())).collect();
@@ -138,7 +139,8 @@ impl PluginSync {
         let before = plugin.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
         for condition in status["conditions"].as_array_mut().into_iter().flatten() {
             condition["observedGeneration"] = json!(object::generation(plugin));
-            let same = before.iter().find(|old| old["type"] == condition["type"] && old["status"] == condition["status"]);
+            let same =
+                before.iter().find(|old| old["type"] == condition["type"] && old["status"] == condition["status"]);
             condition["lastTransitionTime"] = match same {
                 Some(old) => old["lastTransitionTime"].clone(),
                 None => json!(object::now_rfc3339()),

@@ -106,7 +106,8 @@ fn the_wire_form_begins_with_what_it_is() {
 /// The golden vectors, where their folder is present: every object of the API as JSON and as protobuf.
 #[test]
 fn protobuf_vectors() {
-    let shared = std::env::var_os("PORTCULLIS_SHARED").map_or_else(|| "../../../shared".into(), std::path::PathBuf::from);
+    let shared =
+        std::env::var_os("PORTCULLIS_SHARED").map_or_else(|| "../../../shared".into(), std::path::PathBuf::from);
     let Ok(entries) = std::fs::read_dir(shared.join("kubernetes-1.36/wire")) else {
         println!("the golden vectors are not here: skipped");
         return;

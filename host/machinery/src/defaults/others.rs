@@ -55,7 +55,9 @@ pub(super) fn defaults(group: &str, kind: &str, members: &mut Members) {
             }
         }
         ("apiextensions.k8s.io", "CustomResourceDefinition") => definition(members),
-        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => set_nonzero(object(members, "spec"), "matchingPrecedence", 1000),
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => {
+            set_nonzero(object(members, "spec"), "matchingPrecedence", 1000)
+        }
         ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => priority_level(members),
         ("resource.k8s.io", "ResourceClaim") => device_requests(object(object(members, "spec"), "devices")),
         ("resource.k8s.io", "ResourceClaimTemplate") => {

@@ -93,7 +93,9 @@ fn payload(bytes: &Bytes) -> Option<Bytes> {
 /// Whether what is left can be the end of an append that was cut short: the file ends inside the record, or holds nothing
 /// but zeros from here on. A record that is all there and has another checksum was acknowledged, and is damaged.
 fn is_torn(rest: &Bytes) -> bool {
-    let Some(length) = rest.get(..4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes) else { return true };
+    let Some(length) = rest.get(..4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes) else {
+        return true;
+    };
     rest.len() < HEADER + length as usize || rest.iter().all(|byte| *byte == 0)
 }
 
