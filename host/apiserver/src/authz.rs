@@ -1,4 +1,5 @@
-//! Step 2: may they? RBAC and the node authorizer in the host, authorizer components beside them.
+//! Step 2: may they? RBAC and the node authorizer in the host. Authorizer components have their place in the chain
+//! ([`Authorizer::set_components`]), but the binary does not fill it yet.
 
 pub mod aggregate;
 pub mod escalation;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use portcullis_machinery::{Value, object};
-use portcullis_policy::{LoadError, ModuleSource, Policy, PolicyHost, Runtime, Stage};
+use portcullis_policy::{LoadError, ModuleSource, PolicyHost, Runtime, Stage};
 use serde_json::json;
 
 use crate::matching::Matcher;
@@ -88,11 +88,6 @@ impl PluginManager {
             entries: Mutex::default(),
             loading: tokio::sync::Mutex::default(),
         }
-    }
-
-    /// The runtime that plugins are loaded into.
-    pub fn runtime(&self) -> &Runtime {
-        &self.runtime
     }
 
     /// A number that changes whenever what serves does, so that answers remembered from before can be dropped.
@@ -237,16 +232,6 @@ impl PluginManager {
         if let Err(error) = written {
             tracing::warn!(plugin = live.name, %error, "the version that serves could not be remembered");
         }
-    }
-
-    /// The names of all plugins that the manager knows.
-    pub fn names(&self) -> Vec<String> {
-        self.entries.lock().keys().cloned().collect()
-    }
-
-    /// The version of a plugin that serves, if one does.
-    pub fn live(&self, name: &str) -> Option<Arc<Policy>> {
-        self.entries.lock().get(name)?.live.as_ref().map(|live| Arc::clone(&live.policy))
     }
 
     /// A plugin's `status`, without the times of its conditions' transitions; `None` if the plugin is not known.

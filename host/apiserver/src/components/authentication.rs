@@ -29,7 +29,11 @@ impl Authenticators for ComponentAuthenticators {
         let document: Arc<dyn Document> = Arc::new(JsonDocument(document.clone()));
         let mut remember = true;
         for plugin in table.all() {
-            remember &= plugin.policy.is_pure();
+            // The same credential may be taken for the same user without asking again only if nothing else than the
+            // credential can have had a part in the answer.
+            let reads_credentials_only =
+                |path: &String| path.starts_with("/tls/") || path.starts_with("/authorization/");
+            remember &= plugin.policy.is_pure() && plugin.policy.declaration().paths.iter().all(reads_credentials_only);
             match plugin.policy.call_authenticator(&document) {
                 Ok(AuthenticatorOutcome::NoOpinion) => {}
                 Ok(AuthenticatorOutcome::Authenticated(user)) => {

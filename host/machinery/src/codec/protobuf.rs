@@ -246,8 +246,8 @@ fn special(name: &str, mut members: Map<String, Value>) -> Result<Value, TypeErr
             let nanos = i32::try_from(nanos).map_err(|_| malformed("nanos out of range"))?;
             let at = Timestamp::new(seconds, nanos).map_err(|error| TypeError(error.to_string()))?;
             let micro = name.ends_with("MicroTime");
-            // The zero time of the reference's language stands for none.
-            if seconds <= -62_135_596_800 {
+            // The zero time of the reference's language stands for none, and so does a message without fields.
+            if members.is_empty() || seconds <= -62_135_596_800 {
                 Value::Null
             } else if micro {
                 object::rfc3339_micro(at).into()
