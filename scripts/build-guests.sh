@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds every first-party component: plugins/<name> -> target/guests/<name>.wasm.
+# Builds every component: plugins/<name>, examples/policies/<name> and examples/workloads/<name> ->
+# target/guests/<name>.wasm.
 #
 # Needs only cargo where rustup can fetch the wasm32-unknown-unknown target. Where it cannot (no way to its servers), it
 # takes Debian's compiler, which builds the standard library from its source package; the packages are installed with
@@ -56,8 +57,10 @@ if [ -z "$toolchain" ]; then
     if have_rustup_target; then toolchain=rustup; else toolchain=debian; fi
 fi
 
-# The guests are the crates that export a component, which is to say those that build a cdylib.
-mapfile -t guests < <(cd "$plugins" && grep -lE '^crate-type = .*cdylib' -- */Cargo.toml | sed 's|/Cargo.toml||' | sort)
+# The guests are the crates that export a component, which is to say those that build a cdylib: the first-party ones, and
+# the examples, which are members of the same workspace.
+mapfile -t guests < <(cd "$root" && grep -lE '^crate-type = .*cdylib' -- plugins/*/Cargo.toml examples/*/*/Cargo.toml |
+    xargs -n1 dirname | xargs -n1 basename | sort)
 packages=()
 for guest in "${guests[@]}"; do packages+=(-p "$guest"); done
 
