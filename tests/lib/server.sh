@@ -27,6 +27,12 @@ launch() {
 start_server() {
     ROLE=$1; shift
     FLAGS=("$@")
+    # Ports of a cluster's other roles, so that clusters can stand beside one another.
+    if [ "$ROLE" = up ]; then
+        SCHEDULER_PORT=$(free_port) CONTROLLER_MANAGER_PORT=$(free_port) KUBELET_PORT=$(free_port)
+        FLAGS+=(--scheduler-secure-port "$SCHEDULER_PORT" --controller-manager-secure-port "$CONTROLLER_MANAGER_PORT")
+        if "$PORTCULLIS" up --help | grep_for kubelet-port; then FLAGS+=(--kubelet-port "$KUBELET_PORT"); fi
+    fi
     WORK=$(mktemp -d)
     DATA=$WORK/data
     PORT=$(free_port)

@@ -1,7 +1,6 @@
 //! A small HTTPS server for `/healthz`, `/livez`, `/readyz` and `/metrics` of a component.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,28 +18,22 @@ pub use metrics::Metrics;
 
 mod metrics;
 
-/// What a component's server needs.
-#[derive(Clone)]
-pub struct ServeConfig {
-    /// Where to listen.
-    pub address: SocketAddr,
-    /// The certificate to show, with its key; `None` to serve plain HTTP (for tests and behind other TLS).
-    pub tls: Option<Arc<rustls::ServerConfig>>,
-}
-
 /// Tells whether the component is well; `Err` says what is not.
 pub type Health = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
-/// Serves until shutdown. Fails at once if the address cannot be bound. What is served holds no secret: anybody who
-/// reaches the port may read it, so it is bound to the loopback address unless somebody says otherwise.
+/// Serves on a bound port until shutdown: HTTPS, or plain HTTP without `tls` (for tests and behind other TLS). What is
+/// served holds no secret: anybody who reaches the port may read it.
+///
+/// # Errors
+/// None of a connection's: those end it alone.
 pub async fn serve(
-    config: ServeConfig,
+    listener: TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
     health: Health,
     metrics: Arc<Metrics>,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
-    let listener = TcpListener::bind(config.address).await?;
-    let acceptor = config.tls.map(TlsAcceptor::from);
+    let acceptor = tls.map(TlsAcceptor::from);
     loop {
         let connection = tokio::select! {
             () = shutdown.cancelled() => return Ok(()),

@@ -12,31 +12,32 @@ use portcullis_apiserver::pki::{Component, Pki};
 use portcullis_apiserver::server::Parts;
 use portcullis_apiserver::tokens::TokenIssuer;
 use portcullis_apiserver::{ApiServer, ServerConfig, serve};
+use portcullis_client::serve::Metrics;
 use portcullis_controllers::ControllersConfig;
 use portcullis_machinery::definition::{Registry, RuntimeConfig as ServedVersions};
 use portcullis_plugins::manager::{ManagerConfig, PluginManager};
 use portcullis_policy::{Runtime, RuntimeConfig};
-use portcullis_scheduler::SchedulerConfig;
 use portcullis_storage::Tenant;
 use portcullis_storage::cache::{CacheHub, HubOptions};
 use portcullis_storage::embedded::{EmbeddedOptions, EmbeddedStore};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::flags::{Plugins, ServerFlags};
+use crate::flags::{Plugins, ServerFlags, UpFlags};
 use crate::in_process;
 use crate::placement::ComponentPolicies;
 use crate::plugin_host::ServerHost;
 use crate::plugin_sync::PluginSync;
+use crate::roles::{self, ServingFlags};
 
 /// How often history is compacted, as kube-apiserver does it.
 const COMPACT_EVERY: Duration = Duration::from_secs(300);
 
 /// What runs in the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Roles {
     /// API server, scheduler and controllers.
-    All,
+    All(UpFlags),
     /// The API server alone.
     ApiServer,
 }
@@ -128,22 +129,47 @@ impl ApiServerRole {
             let client = in_process::client(&server, Component::Admin).with_user_agent("portcullis-plugins");
             tokio::spawn(PluginSync::new(&server, Arc::clone(&manager), client)?.run(shutdown.clone()));
         }
-        if roles == Roles::All {
-            self.start_others(&server, &manager, &shutdown);
+        if let Roles::All(beside) = &roles {
+            self.start_others(beside, &server, &manager, &shutdown)?;
         }
         println!("export KUBECONFIG={}", absolute(&data_dir.join("admin.kubeconfig")));
         serve::serve(server, listener, shutdown).await?;
         Ok(())
     }
 
-    fn start_others(&self, server: &Arc<ApiServer>, manager: &Arc<PluginManager>, shutdown: &CancellationToken) {
+    fn start_others(
+        &self,
+        beside: &UpFlags,
+        server: &Arc<ApiServer>,
+        manager: &Arc<PluginManager>,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let serving = ServingFlags::default();
+        let metrics = Arc::new(Metrics::default());
+        roles::serve_beside(&serving, beside.controller_manager_secure_port, &metrics, shutdown.clone())?;
         let client = in_process::client(server, Component::ControllerManager);
         let config = ControllersConfig { root_ca: server.pki.ca_pem().to_owned(), controllers: Vec::new() };
-        tokio::spawn(portcullis_controllers::run(client, config, shutdown.clone()));
+        // No other process can have this data directory, so that there is nobody to hold an election with.
+        end_with(shutdown, roles::lead_controllers(client, None, config, shutdown.clone()));
+
+        let metrics = Arc::new(Metrics::default());
+        roles::serve_beside(&serving, beside.scheduler_secure_port, &metrics, shutdown.clone())?;
         let client = in_process::client(server, Component::Scheduler);
         let policies = Arc::new(ComponentPolicies(Arc::clone(manager)));
-        tokio::spawn(portcullis_scheduler::run(client, SchedulerConfig::default(), policies, shutdown.clone()));
+        end_with(shutdown, roles::lead_scheduler(client, None, policies, metrics, shutdown.clone()));
+        Ok(())
     }
+}
+
+/// Runs a role whose end is the end of the process.
+fn end_with(shutdown: &CancellationToken, role: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+    let shutdown = shutdown.clone();
+    tokio::spawn(async move {
+        if let Err(error) = role.await {
+            tracing::error!(error = format!("{error:#}"), "a role ended");
+        }
+        shutdown.cancel();
+    });
 }
 
 fn absolute(path: &std::path::Path) -> String {

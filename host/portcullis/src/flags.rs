@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use portcullis_apiserver::ServerConfig;
 
+use crate::roles::{CONTROLLER_MANAGER_PORT, SCHEDULER_PORT};
+
 /// Which plugins are loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Plugins {
@@ -83,4 +85,15 @@ impl ServerFlags {
             ..ServerConfig::default()
         })
     }
+}
+
+/// What runs beside the API server in `up`, and where.
+#[derive(Args, Clone)]
+pub struct UpFlags {
+    /// The port of the scheduler's health and metrics; 0 for none
+    #[arg(long, default_value_t = SCHEDULER_PORT)]
+    pub scheduler_secure_port: u16,
+    /// The port of the controllers' health and metrics; 0 for none
+    #[arg(long, default_value_t = CONTROLLER_MANAGER_PORT)]
+    pub controller_manager_secure_port: u16,
 }

@@ -8,19 +8,19 @@ mod in_process;
 mod placement;
 mod plugin_host;
 mod plugin_sync;
+mod roles;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use clap::{Args, Parser, Subcommand};
-use portcullis_client::Client;
-use portcullis_controllers::ControllersConfig;
+use clap::{Parser, Subcommand};
 use portcullis_policy::{Runtime, RuntimeConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{ApiServerRole, Roles};
-use crate::flags::ServerFlags;
+use crate::flags::{ServerFlags, UpFlags};
+use crate::roles::{ControllerManagerFlags, SchedulerFlags};
 
 /// A Kubernetes-compatible control plane in which every decision is a WebAssembly component.
 #[derive(Parser)]
@@ -36,33 +36,27 @@ enum Command {
     Up {
         #[command(flatten)]
         server: ServerFlags,
+        #[command(flatten)]
+        beside: UpFlags,
     },
     /// Start the API server alone
     Apiserver {
         #[command(flatten)]
         server: ServerFlags,
     },
+    /// Start the scheduler alone, against an API server elsewhere
+    Scheduler {
+        #[command(flatten)]
+        flags: SchedulerFlags,
+    },
     /// Start the controllers alone, against an API server elsewhere
     ControllerManager {
         #[command(flatten)]
-        remote: RemoteFlags,
-        /// Controllers to run: `*`, a name, or `-name` for not that one
-        #[arg(long, value_delimiter = ',')]
-        controllers: Vec<String>,
-        /// The CA that is published to every namespace as kube-root-ca.crt
-        #[arg(long)]
-        root_ca_file: Option<PathBuf>,
+        flags: ControllerManagerFlags,
     },
     /// Work with policy components
     #[command(subcommand)]
     Plugin(PluginCommand),
-}
-
-#[derive(Args)]
-struct RemoteFlags {
-    /// How to reach the API server and as whom
-    #[arg(long)]
-    kubeconfig: PathBuf,
 }
 
 #[derive(Subcommand)]
@@ -106,23 +100,21 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     match command {
-        Command::Up { server } => {
+        Command::Up { server, beside } => {
             stop_on_signals(&shutdown)?;
-            ApiServerRole::new(server).run(Roles::All, shutdown).await
+            ApiServerRole::new(server).run(Roles::All(beside), shutdown).await
         }
         Command::Apiserver { server } => {
             stop_on_signals(&shutdown)?;
             ApiServerRole::new(server).run(Roles::ApiServer, shutdown).await
         }
-        Command::ControllerManager { remote, controllers, root_ca_file } => {
+        Command::Scheduler { flags } => {
             stop_on_signals(&shutdown)?;
-            let root_ca = match root_ca_file {
-                Some(path) => std::fs::read_to_string(&path).with_context(|| path.display().to_string())?,
-                None => String::new(),
-            };
-            let client = Client::from_kubeconfig(&remote.kubeconfig).context("the kubeconfig cannot be used")?;
-            portcullis_controllers::run(client, ControllersConfig { root_ca, controllers }, shutdown).await;
-            Ok(())
+            roles::scheduler(flags, shutdown).await
+        }
+        Command::ControllerManager { flags } => {
+            stop_on_signals(&shutdown)?;
+            roles::controller_manager(flags, shutdown).await
         }
         Command::Plugin(PluginCommand::Push { file, data_dir }) => push(&file, &data_dir).await,
         Command::Plugin(PluginCommand::Inspect { file }) => inspect(&file).await,
