@@ -1,0 +1,1 @@
+//! Holds nothing: the tests in `tests/` are all there is.
