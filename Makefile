@@ -9,7 +9,12 @@ export CARGO_TERM_PROGRESS_WHEN ?= never
 BIN := target/release/portcullis
 ARGS ?=
 
-.PHONY: help deps test-deps guests build up test test-host test-guests test-clients corpus bench fmt lint clean
+# Every tests/NAME/run.sh drives the real binary with a real client: `make test-NAME` runs one. The fastest come first,
+# and the behaviour corpus, which takes minutes, last.
+SUITES := $(filter-out corpus,$(patsubst tests/%/run.sh,%,$(wildcard tests/*/run.sh))) corpus
+
+.PHONY: help deps test-deps guests build build-tests up test test-all test-host test-guests bench fmt lint clean \
+	$(SUITES:%=test-%)
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -26,23 +31,31 @@ guests: deps ## the first-party components and the test guests, as target/guests
 build: guests ## everything; leaves target/release/portcullis
 	cargo build --release --locked -p portcullis
 
+# The binary and all tests in one go: Cargo picks features for the packages that it is asked for, and would compile many
+# dependencies twice if it were asked twice.
+build-tests: guests
+	cargo build --release --locked --workspace --bins --tests
+
 up: build ## build, then run a whole cluster in the foreground; flags in ARGS="--bind …"
 	exec $(BIN) up $(ARGS)
 
-test: test-deps test-guests test-host test-clients corpus ## every test
+test: test-deps ## every test
+	@$(MAKE) --no-print-directory BUILD=build-tests test-all
 	@echo "all tests passed"
 
-test-host: build ## unit and integration tests of the host crates
-	cargo test --release --locked --workspace
+# What the tests are run with: the binary alone where one suite is run, everything where all are.
+BUILD ?= build
+
+test-all: test-guests test-host $(SUITES:%=test-%)
+
+test-host: $(BUILD) ## unit and integration tests of the host crates
+	cargo test --release --locked --workspace --bins --tests
 
 test-guests: guests ## the policies' own logic, natively
 	cd plugins && cargo test --locked --workspace
 
-test-clients: build ## kubectl and the Python client against the binary
-	tests/clients/run.sh
-
-corpus: build ## the behaviour corpus, where its folder is present
-	tests/corpus/run.sh
+$(SUITES:%=test-%): test-%: $(BUILD)
+	tests/$*/run.sh
 
 bench: build ## figures, not tests
 	cargo bench --workspace
