@@ -53,6 +53,8 @@ pub struct SandboxConfig {
     pub name: String,
     /// Whether the pod uses the node's own address.
     pub host_network: bool,
+    /// The name that the pod's containers see as the host's.
+    pub hostname: String,
 }
 
 /// A sandbox that is ready.
@@ -62,6 +64,8 @@ pub struct Sandbox {
     pub id: String,
     /// The pod's address.
     pub ip: IpAddr,
+    /// The name that the pod's containers see as the host's.
+    pub hostname: String,
 }
 
 /// A directory of the host that a container sees.

@@ -9,6 +9,7 @@ mod command;
 mod container;
 mod cpu;
 mod engine;
+mod executor;
 mod http;
 mod image;
 mod log;
@@ -24,6 +25,7 @@ use parking_lot::Mutex;
 
 use self::container::Container;
 use self::engine::WorkloadEngine;
+use self::executor::Executor;
 pub use self::image::ContentSource;
 use self::image::ImageStore;
 use self::network::PodNetwork;
@@ -34,6 +36,7 @@ use crate::runtime::{
 /// The runtime behind RuntimeClass `wasm`.
 pub struct WasmRuntime {
     engine: Arc<WorkloadEngine>,
+    executor: Executor,
     images: ImageStore,
     network: PodNetwork,
     containers: Mutex<HashMap<String, Arc<Container>>>,
@@ -45,8 +48,9 @@ pub struct WasmRuntimeConfig {
     pub directory: PathBuf,
     /// Where pushed content comes from.
     pub content: Arc<dyn ContentSource>,
-    /// The range that pods' addresses come from, for example 10.244.0.0/24.
-    pub pod_cidr: ipnet::Ipv4Net,
+    /// The range that pods' addresses come from, for example 10.244.0.0/24; the host's routes are changed so that it is
+    /// local. Loopback addresses if there is none.
+    pub pod_cidr: Option<ipnet::Ipv4Net>,
 }
 
 impl WasmRuntime {
@@ -58,8 +62,9 @@ impl WasmRuntime {
         std::fs::create_dir_all(&config.directory)?;
         Ok(Self {
             engine: Arc::new(WorkloadEngine::new().map_err(|error| RuntimeError::Create(error.to_string()))?),
+            executor: Executor::new()?,
             images: ImageStore::new(config.directory.join("images"), config.content)?,
-            network: PodNetwork::new(config.pod_cidr),
+            network: PodNetwork::new(config.pod_cidr)?,
             containers: Mutex::new(HashMap::new()),
         })
     }
@@ -68,6 +73,9 @@ impl WasmRuntime {
         self.containers.lock().get(id).cloned().ok_or_else(|| RuntimeError::NotFound(format!("container {id}")))
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 #[async_trait]
 impl ContainerRuntime for WasmRuntime {
@@ -89,7 +97,7 @@ impl ContainerRuntime for WasmRuntime {
 
     async fn run_sandbox(&self, config: SandboxConfig) -> Result<Sandbox, RuntimeError> {
         let ip = self.network.assign(&config.pod_uid, config.host_network)?;
-        Ok(Sandbox { id: config.pod_uid, ip })
+        Ok(Sandbox { id: config.pod_uid, ip, hostname: config.hostname })
     }
 
     async fn remove_sandbox(&self, id: &str) -> Result<(), RuntimeError> {
@@ -110,7 +118,8 @@ impl ContainerRuntime for WasmRuntime {
         let image = self.images.get(&config.image).await?;
         let engine = Arc::clone(&self.engine);
         let workload = engine.load(&image).await?;
-        let container = Container::start(engine, workload, sandbox, config).await?;
+        let executor = self.executor.handle();
+        let container = Container::start(engine, executor, workload, sandbox, config).await?;
         let id = container.id.clone();
         self.containers.lock().insert(id.clone(), container);
         Ok(id)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
@@ -24,6 +25,8 @@ pub(super) struct Ending {
 pub(super) struct Job {
     pub engine: Arc<WorkloadEngine>,
     pub config: ContainerConfig,
+    /// What the pod's containers see as the host's name.
+    pub hostname: String,
     pub meter: Arc<Meter>,
     pub stdout: LogStream,
     pub stderr: LogStream,
@@ -35,7 +38,12 @@ impl Job {
     /// The WASI context of one instance.
     pub(super) fn wasi(&self) -> Result<WasiCtx, RuntimeError> {
         let mut builder = WasiCtxBuilder::new();
-        builder.stdout(self.stdout.clone()).stderr(self.stderr.clone()).envs(&self.config.env);
+        builder.stdout(self.stdout.clone()).stderr(self.stderr.clone());
+        // Every container runtime sets it; what the pod says wins.
+        if !self.config.env.iter().any(|(name, _)| name == "HOSTNAME") {
+            builder.env("HOSTNAME", &self.hostname);
+        }
+        builder.envs(&self.config.env);
         builder.args(&self.arguments());
         // A pod's containers reach the network as its processes do elsewhere; which of it is a network policy's matter.
         builder.inherit_network().allow_ip_name_lookup(true).allow_tcp(true).allow_udp(true);
@@ -76,6 +84,7 @@ impl Container {
     /// Starts a workload.
     pub(super) async fn start(
         engine: Arc<WorkloadEngine>,
+        executor: Handle,
         workload: Workload,
         sandbox: &Sandbox,
         config: ContainerConfig,
@@ -88,6 +97,7 @@ impl Container {
             stdout: log.stream("stdout"),
             stderr: log.stream("stderr"),
             stopping: CancellationToken::new(),
+            hostname: sandbox.hostname.clone(),
             config,
         };
         let id = format!("{:032x}", rand::random::<u128>());
@@ -102,7 +112,7 @@ impl Container {
             }
             Workload::Http(pre) => {
                 job.wasi()?;
-                let listeners = http::bind(sandbox.ip, &job.config.ports).await?;
+                let listeners = http::bind(&executor, sandbox.ip, &job.config.ports).await?;
                 Box::pin(http::serve(job, pre, listeners))
             }
         };
@@ -114,7 +124,7 @@ impl Container {
             stopping,
             killed: killed.clone(),
         });
-        tokio::spawn(async move {
+        executor.spawn(async move {
             let ending = tokio::select! {
                 ending = run => ending,
                 () = killed.cancelled() => Ending { exit_code: 137, message: String::new() },

@@ -11,6 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
@@ -23,18 +24,21 @@ use crate::runtime::RuntimeError;
 /// The port of a container that names none.
 const DEFAULT_PORT: u16 = 8080;
 
-/// Takes the container's ports on the pod's address.
-pub(super) async fn bind(ip: IpAddr, ports: &[u16]) -> Result<Vec<TcpListener>, RuntimeError> {
-    let ports = if ports.is_empty() { &[DEFAULT_PORT] } else { ports };
-    let mut listeners = Vec::with_capacity(ports.len());
-    for port in ports {
-        let address = SocketAddr::new(ip, *port);
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|error| RuntimeError::Start(format!("cannot listen on {address}: {error}")))?;
-        listeners.push(listener);
-    }
-    Ok(listeners)
+/// Takes the container's ports on the pod's address. The listeners belong to the threads that guests run on.
+pub(super) async fn bind(executor: &Handle, ip: IpAddr, ports: &[u16]) -> Result<Vec<TcpListener>, RuntimeError> {
+    let ports = if ports.is_empty() { vec![DEFAULT_PORT] } else { ports.to_vec() };
+    let binding = executor.spawn(async move {
+        let mut listeners = Vec::with_capacity(ports.len());
+        for port in ports {
+            let address = SocketAddr::new(ip, port);
+            let listener = TcpListener::bind(address)
+                .await
+                .map_err(|error| RuntimeError::Start(format!("cannot listen on {address}: {error}")))?;
+            listeners.push(listener);
+        }
+        Ok(listeners)
+    });
+    binding.await.map_err(|error| RuntimeError::Start(error.to_string()))?
 }
 
 /// Serves until the container is asked to end and the requests under way are done.
