@@ -8,6 +8,7 @@ pub mod codec;
 pub mod defaults;
 pub mod definition;
 pub mod discovery;
+pub mod log_options;
 pub mod object;
 pub mod openapi;
 pub mod patch;
