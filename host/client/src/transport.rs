@@ -8,7 +8,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use crate::error::ClientError;
 
 mod https;
-pub use https::HttpsTransport;
+pub use https::{HttpsTransport, client_tls};
 
 /// A response body as it streams in: a watch's never ends by itself.
 pub type ClientBody = UnsyncBoxBody<Bytes, ClientError>;

@@ -5,5 +5,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod env;
+pub mod facts;
+pub mod fields;
+pub mod probes;
 pub mod runtime;
+pub mod server;
+pub mod source;
+pub mod volumes;
 pub mod wasm;

@@ -27,6 +27,8 @@ use crate::kubeconfig::{ClientConfig, Token};
 
 mod tls;
 
+pub use tls::client_tls;
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a token file's content is used before the file is read again.
 const TOKEN_AGE: Duration = Duration::from_secs(10);
@@ -53,7 +55,7 @@ impl HttpsTransport {
         let tls = if scheme == Scheme::HTTPS {
             let name = config.tls_server_name.clone().unwrap_or_else(|| host.clone());
             let name = ServerName::try_from(name).map_err(|error| bad(&error))?;
-            Some((TlsConnector::from(Arc::new(tls::client_config(config)?)), name))
+            Some((TlsConnector::from(Arc::new(client_tls(config)?)), name))
         } else {
             None
         };

@@ -17,7 +17,11 @@ fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, 
     if list.is_empty() { Err(ClientError::Config(format!("{what}: no certificate in it"))) } else { Ok(list) }
 }
 
-pub(super) fn client_config(config: &ClientConfig) -> Result<rustls::ClientConfig, ClientError> {
+/// The TLS settings of a configuration, for HTTP/2 and 1.1.
+///
+/// # Errors
+/// If a certificate or the key cannot be used.
+pub fn client_tls(config: &ClientConfig) -> Result<rustls::ClientConfig, ClientError> {
     let provider = Arc::new(ring::default_provider());
     let bad = |what: &str, error: &dyn std::fmt::Display| ClientError::Config(format!("{what}: {error}"));
     let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
