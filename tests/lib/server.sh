@@ -75,3 +75,14 @@ expect_error() {
 # grep that reads all of its input: a writer must not end by SIGPIPE, which `pipefail` would take for a failure.
 grep_for() { grep -- "$@" >/dev/null; }
 export -f grep_for
+
+# start_hollow_node NAME: a node that runs nothing and says it does (see hollow_node.py); ends with the script
+start_hollow_node() {
+    "$ROOT/target/tools/venv/bin/python" "$ROOT/tests/lib/hollow_node.py" "$1" >"$WORK/$1.log" 2>&1 &
+    HOLLOW=$!
+    trap 'kill -9 "$HOLLOW" "$SERVER" 2>/dev/null || true; rm -rf "$WORK"' EXIT
+    retry 20 bash -c "kubectl get node $1 | grep_for ' Ready '"
+}
+
+# takes FLAG: whether `portcullis up` has this flag
+takes() { "$PORTCULLIS" up --help | grep_for "$1"; }
