@@ -17,6 +17,7 @@ mod lane;
 mod object;
 mod resource;
 mod splice;
+mod state;
 mod watcher;
 
 pub use hub::{CacheHub, HubOptions};

@@ -96,6 +96,7 @@ pub async fn page(scope: &Scope, options: &ListOptions) -> Result<Page, Status> 
         StoreError::Compacted { .. } => Status::expired("The resourceVersion for the provided list is too old."),
         other => store_error(&other),
     })?;
+    snapshot.complete(&prefix).map_err(|error| store_error(&error))?;
     // As in the reference, a limit does not count for a list of whatever is in the cache.
     let limit = if options.resource_version == "0" && options.continue_token.is_empty() { 0 } else { options.limit };
     Ok(collect(options, &snapshot, &prefix, after.as_deref(), limit))

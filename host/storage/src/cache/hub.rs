@@ -101,6 +101,20 @@ impl Hub {
     }
 }
 
+impl Hub {
+    /// Reads everything anew: what happened up to `revision` may have been missed, what happens after it will be
+    /// delivered.
+    fn start_over(&self, store: &Arc<dyn Store>, revision: u64) {
+        let resources = self.resources.read();
+        for cache in resources.values() {
+            cache.reset(revision);
+            let (store, page, loading) = (Arc::clone(store), self.options.page, Arc::downgrade(cache));
+            tokio::spawn(async move { load(&store, page, loading).await });
+        }
+        self.progress.reached.send_replace(revision);
+    }
+}
+
 /// The cache whose prefix a key has.
 fn owner<'a>(resources: &'a BTreeMap<String, Arc<ResourceCache>>, key: &str) -> Option<&'a Arc<ResourceCache>> {
     let before = resources.range::<str, _>((Bound::Unbounded, Bound::Included(key))).next_back();
@@ -248,14 +262,11 @@ async fn follow(hub: Weak<Hub>, store: Weak<dyn Store>, mut request: StoreWatch)
             }
         }
         if let Some(StoreError::Compacted { .. }) = failure {
-            // Events are lost for good: the process must not go on serving a state that it knows to be wrong.
             tracing::error!("the store's history was compacted before it was read; the caches start over");
-            let Some(hub) = hub.upgrade() else { return };
-            hub.resources.write().values().for_each(|cache| cache.close());
-            hub.resources.write().clear();
             let Some(opened) = store.upgrade() else { return };
-            if let Ok(revision) = opened.revision().await {
+            if let (Ok(revision), Some(hub)) = (opened.revision().await, hub.upgrade()) {
                 request.from = revision + 1;
+                hub.start_over(&opened, revision);
             }
         } else if let Some(error) = failure {
             tracing::warn!(%error, "the watch of the store ended; resuming");

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::CachedObject;
+use super::hub::Progress;
 
 /// A change of one object, before any watcher's selectors.
 #[derive(Debug)]
@@ -36,9 +37,10 @@ struct Row {
 }
 
 /// See the module.
-#[derive(Debug)]
 pub(super) struct Lane {
     row: Mutex<Row>,
+    /// How far the hub has come: a lane is not visited for events that do not concern it.
+    progress: Progress,
     more: Notify,
     max_changes: usize,
     max_bytes: usize,
@@ -54,9 +56,9 @@ pub(super) enum Next {
 }
 
 impl Lane {
-    pub(super) fn new(max_changes: usize, max_bytes: usize, revision: u64) -> Self {
+    pub(super) fn new(max_changes: usize, max_bytes: usize, revision: u64, progress: Progress) -> Self {
         let row = Row { revision, ..Row::default() };
-        Self { row: Mutex::new(row), more: Notify::new(), max_changes, max_bytes }
+        Self { row: Mutex::new(row), progress, more: Notify::new(), max_changes, max_bytes }
     }
 
     /// Puts changes in and moves the lane on to `revision`.
@@ -78,7 +80,19 @@ impl Lane {
         }
     }
 
-    /// Cuts every reader off.
+    /// Cuts off every reader there is; new ones begin after `revision`.
+    pub(super) fn cut(&self, revision: u64) {
+        let mut row = self.row.lock();
+        // One more than were there, so that a reader of all of them is cut off too.
+        row.first += row.changes.len() as u64 + 1;
+        row.changes.clear();
+        row.bytes = 0;
+        row.revision = row.revision.max(revision);
+        drop(row);
+        self.more.notify_waiters();
+    }
+
+    /// Cuts every reader off for good.
     pub(super) fn close(&self) {
         self.row.lock().closed = true;
         self.more.notify_waiters();
@@ -107,12 +121,14 @@ impl Lane {
     }
 
     pub(super) fn read(&self, position: u64) -> Next {
+        // Asked before the row is looked at: what is in the row by then, it may or may not count.
+        let reached = self.progress.revision();
         let row = self.row.lock();
         if row.closed || position < row.first {
             return Next::Lost;
         }
         let at = usize::try_from(position - row.first).unwrap_or(usize::MAX);
-        row.changes.get(at).map_or(Next::Empty(row.revision), |change| Next::Change(Arc::clone(change)))
+        row.changes.get(at).map_or(Next::Empty(row.revision.max(reached)), |change| Next::Change(Arc::clone(change)))
     }
 
     /// Returns once there is something at `position` (or nothing ever will be).

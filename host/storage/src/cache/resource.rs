@@ -1,8 +1,8 @@
 //! One resource's present objects and past events.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Bound;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use imbl::OrdMap;
@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::hub::Progress;
-use super::lane::{Change, Lane};
+use super::lane::Lane;
+use super::state::{Decoded, State};
 use super::{
     CacheEvent, CachedObject, EventKind, HubOptions, ObjectCodec, WatchItem, WatchRequest, WatchStart, Watcher,
 };
@@ -26,9 +27,24 @@ pub struct Snapshot {
     pub revision: u64,
     /// The objects in the order of their keys.
     pub objects: OrdMap<Arc<str>, Arc<CachedObject>>,
+    /// Objects that are stored and cannot be read, by their keys, with the reasons.
+    pub unreadable: OrdMap<Arc<str>, Arc<str>>,
 }
 
 impl Snapshot {
+    /// That everything under `prefix` can be read. A list that leaves out what cannot would make its readers believe that
+    /// it is not there, and some delete what belongs to it.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] naming the first object that cannot be read.
+    pub fn complete(&self, prefix: &str) -> Result<(), StoreError> {
+        let range = self.unreadable.range::<_, str>((Bound::Included(prefix), Bound::Unbounded));
+        match range.into_iter().next() {
+            Some((key, why)) if key.starts_with(prefix) => Err(unreadable(key, why)),
+            _ => Ok(()),
+        }
+    }
+
     /// The objects whose keys begin with `prefix` and come after the key `after`, in order.
     pub fn under<'a>(
         &'a self,
@@ -44,17 +60,8 @@ impl Snapshot {
     }
 }
 
-/// The lanes of watches for one value of a field, by the field and the value.
-type Lanes = HashMap<(String, String), Weak<Lane>>;
-
-struct State {
-    objects: OrdMap<Arc<str>, Arc<CachedObject>>,
-    revision: u64,
-    /// The revision at which the initial state was read; the main lane begins after it.
-    began: u64,
-    /// Events that came in before the initial state was there.
-    early: Option<Vec<Event>>,
-    lanes: Lanes,
+fn unreadable(key: &str, why: &str) -> StoreError {
+    StoreError::Corrupt(format!("the object at {key} cannot be read: {why}"))
 }
 
 /// The cache of one resource.
@@ -70,81 +77,43 @@ pub struct ResourceCache {
 
 impl ResourceCache {
     pub(super) fn new(prefix: &str, codec: Arc<dyn ObjectCodec>, options: HubOptions, progress: Progress) -> Self {
-        let main = Arc::new(Lane::new(options.window_events, options.window_bytes, 0));
-        let state =
-            State { objects: OrdMap::new(), revision: 0, began: 0, early: Some(Vec::new()), lanes: Lanes::new() };
+        let main = Arc::new(Lane::new(options.window_events, options.window_bytes, 0, progress.clone()));
         let (ready, _) = watch::channel(false);
-        Self { prefix: prefix.to_owned(), codec, options, progress, main, state: Mutex::new(state), ready }
+        Self { prefix: prefix.to_owned(), codec, options, progress, main, state: Mutex::new(State::new()), ready }
     }
 
     /// Takes the initial state, read at `revision`, and the events that have come in since.
     pub(super) fn load(&self, entries: &[KeyValue], revision: u64) {
+        let entries = entries.iter().map(|kv| Decoded::of_entry(&*self.codec, kv)).collect();
         let mut state = self.state.lock();
-        state.objects = entries.iter().filter_map(|kv| self.decode(kv)).map(|o| (Arc::clone(&o.key), o)).collect();
-        state.revision = revision;
-        state.began = revision;
+        let early = state.load(entries, revision);
+        let newest = early.last().map_or(revision, Decoded::revision).max(revision).max(self.progress.revision());
         self.main.push(&[], revision);
-        let early = state.early.take().unwrap_or_default();
-        let later: Vec<Event> = early.into_iter().filter(|event| event.revision() > revision).collect();
-        let newest = later.last().map_or(revision, Event::revision).max(self.progress.revision());
-        self.apply_to(&mut state, &later, newest);
+        state.apply(&self.main, early, newest);
         drop(state);
         self.ready.send_replace(true);
     }
 
     /// Takes events of this resource, in order, and moves on to `revision`.
     pub(super) fn apply(&self, events: &[Event], revision: u64) {
+        let decoded: Vec<_> = events.iter().map(|event| Decoded::of_event(&*self.codec, event)).collect();
         let mut state = self.state.lock();
         match &mut state.early {
-            Some(early) => early.extend_from_slice(events),
-            None => self.apply_to(&mut state, events, revision),
+            Some(early) => early.extend(decoded),
+            None => state.apply(&self.main, decoded, revision),
         }
     }
 
-    fn decode(&self, kv: &KeyValue) -> Option<Arc<CachedObject>> {
-        match self.codec.decode(kv) {
-            Ok(object) => Some(Arc::new(object)),
-            Err(error) => {
-                tracing::error!(key = &*kv.key, error, "a stored object cannot be read and is not served");
-                None
-            }
-        }
-    }
-
-    fn apply_to(&self, state: &mut State, events: &[Event], revision: u64) {
-        let mut changes = Vec::with_capacity(events.len());
-        for event in events {
-            let prev = state.objects.get(event.key()).cloned();
-            let change = match event {
-                Event::Put { kv, .. } => {
-                    let Some(object) = self.decode(kv) else { continue };
-                    state.objects.insert(Arc::clone(&object.key), Arc::clone(&object));
-                    Change { object, prev, deleted: false, revision: kv.mod_revision }
-                }
-                Event::Delete { key, revision, .. } => {
-                    let Some(prev) = prev else { continue };
-                    state.objects.remove(key);
-                    let object = Arc::new(prev.deleted_at(*revision));
-                    Change { object, prev: Some(prev), deleted: true, revision: *revision }
-                }
-            };
-            changes.push(Arc::new(change));
-        }
-        state.revision = state.revision.max(revision);
-        state.lanes.retain(|(field, value), lane| {
-            let Some(lane) = lane.upgrade() else { return false };
-            let mine: Vec<_> = changes.iter().filter(|change| concerns(change, field, value)).cloned().collect();
-            lane.push(&mine, revision);
-            true
-        });
-        self.main.push(&changes, revision);
+    /// Ends all watches and goes back to waiting for an initial state: events have been missed.
+    pub(super) fn reset(&self, revision: u64) {
+        self.ready.send_replace(false);
+        let mut state = self.state.lock();
+        state.early = Some(Vec::new());
+        state.cut(&self.main, revision);
     }
 
     pub(super) fn close(&self) {
-        self.main.close();
-        for lane in self.state.lock().lanes.values().filter_map(Weak::upgrade) {
-            lane.close();
-        }
+        self.state.lock().close(&self.main);
     }
 
     /// The prefix of the resource's keys.
@@ -177,23 +146,43 @@ impl ResourceCache {
         }
     }
 
+    /// Acts on the state once it is there and not older than wanted.
+    async fn when_ready<T>(
+        &self,
+        min_revision: Option<u64>,
+        act: impl FnOnce(&mut State) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        loop {
+            self.wait(min_revision).await?;
+            let mut state = self.state.lock();
+            // Between the wait and the lock the cache may have begun to start over.
+            if state.early.is_none() {
+                return act(&mut state);
+            }
+        }
+    }
+
     /// An object. `None` for `min_revision` reads consistently (as of now), `Some(0)` whatever is there, and another
     /// number a state that is not older.
     ///
     /// # Errors
-    /// [`StoreError::FutureRevision`] if that state does not come within three seconds.
+    /// [`StoreError::FutureRevision`] if that state does not come within three seconds, [`StoreError::Corrupt`] if what is
+    /// stored is no object of the resource.
     pub async fn get(&self, key: &str, min_revision: Option<u64>) -> Result<Option<Arc<CachedObject>>, StoreError> {
-        self.wait(min_revision).await?;
-        Ok(self.state.lock().objects.get(key).cloned())
+        let look = |state: &mut State| match state.unreadable.get(key) {
+            Some(why) => Err(unreadable(key, why)),
+            None => Ok(state.objects.get(key).cloned()),
+        };
+        self.when_ready(min_revision, look).await
     }
 
-    /// The objects; `min_revision` as with [`Self::get`].
+    /// The objects; `min_revision` as with [`Self::get`]. See [`Snapshot::complete`].
     ///
     /// # Errors
-    /// As [`Self::get`].
+    /// [`StoreError::FutureRevision`] if that state does not come within three seconds.
     pub async fn snapshot(&self, min_revision: Option<u64>) -> Result<Snapshot, StoreError> {
-        self.wait(min_revision).await?;
-        Ok(self.peek())
+        let take = |state: &mut State| Ok(self.snapshot_of(state, state.revision.max(self.progress.revision())));
+        self.when_ready(min_revision, take).await
     }
 
     /// The objects as they were at a past revision, if the event window reaches back that far.
@@ -201,17 +190,18 @@ impl ResourceCache {
     /// # Errors
     /// [`StoreError::Compacted`] if it does not, [`StoreError::FutureRevision`] if it has not come yet.
     pub async fn snapshot_at(&self, revision: u64) -> Result<Snapshot, StoreError> {
-        self.wait(Some(revision)).await?;
-        let state = self.state.lock();
-        self.check_floor(&state, revision)?;
-        let mut objects = state.objects.clone();
-        for change in self.main.newest_first(revision) {
-            match &change.prev {
-                Some(prev) => objects.insert(Arc::clone(&prev.key), Arc::clone(prev)),
-                None => objects.remove(&change.object.key),
-            };
-        }
-        Ok(Snapshot { revision, objects })
+        let rewind = |state: &mut State| {
+            self.check_floor(state, revision)?;
+            let (mut objects, unreadable) = (state.objects.clone(), state.unreadable.clone());
+            for change in self.main.newest_first(revision) {
+                match &change.prev {
+                    Some(prev) => objects.insert(Arc::clone(&prev.key), Arc::clone(prev)),
+                    None => objects.remove(&change.object.key),
+                };
+            }
+            Ok(Snapshot { revision, objects, unreadable })
+        };
+        self.when_ready(Some(revision), rewind).await
     }
 
     fn check_floor(&self, state: &State, revision: u64) -> Result<(), StoreError> {
@@ -219,10 +209,15 @@ impl ResourceCache {
         if revision < floor { Err(StoreError::Compacted { compact_revision: floor }) } else { Ok(()) }
     }
 
+    fn snapshot_of(&self, state: &State, revision: u64) -> Snapshot {
+        Snapshot { revision, objects: state.objects.clone(), unreadable: state.unreadable.clone() }
+    }
+
     /// The present state without waiting (the hub's revision; not necessarily the newest acknowledged write of etcd).
     pub fn peek(&self) -> Snapshot {
         let state = self.state.lock();
-        Snapshot { revision: state.revision.max(self.progress.revision()), objects: state.objects.clone() }
+        // Everything up to the hub's revision has been applied, and nothing more can be while the state is locked.
+        self.snapshot_of(&state, state.revision.max(self.progress.revision()))
     }
 
     /// Starts a watch. A revision in the future is waited for by the watch itself: no events up to it are given.
@@ -231,17 +226,20 @@ impl ResourceCache {
     /// [`StoreError::Compacted`] if the window does not reach back to the revision.
     pub async fn watch(&self, request: WatchRequest) -> Result<Watcher, StoreError> {
         let fresh = matches!(request.start, WatchStart::Initial | WatchStart::Now);
-        self.wait(if fresh { None } else { Some(0) }).await?;
-        let mut state = self.state.lock();
+        self.when_ready(if fresh { None } else { Some(0) }, |state| self.start(state, request)).await
+    }
+
+    fn start(&self, state: &mut State, request: WatchRequest) -> Result<Watcher, StoreError> {
         let mut initial = VecDeque::new();
         let after = match request.start {
             WatchStart::Now => state.revision,
             WatchStart::Revision(revision) => {
-                self.check_floor(&state, revision)?;
+                self.check_floor(state, revision)?;
                 revision
             }
             WatchStart::Initial => {
-                let snapshot = Snapshot { revision: state.revision, objects: state.objects.clone() };
+                let snapshot = self.snapshot_of(state, state.revision);
+                snapshot.complete(&request.prefix)?;
                 let wanted = |object: &CachedObject| request.filter.as_ref().is_none_or(|filter| filter(object));
                 let present = snapshot.under(&request.prefix, None).filter(|object| wanted(object));
                 initial.extend(present.map(|object| {
@@ -254,27 +252,12 @@ impl ResourceCache {
         };
         let lane = match &request.index {
             None => Arc::clone(&self.main),
-            Some(index) => self.lane(&mut state, index),
+            Some((field, value)) => {
+                let HubOptions { window_events, window_bytes, .. } = self.options;
+                let fresh = Lane::new(window_events, window_bytes, state.revision, self.progress.clone());
+                state.lane(&self.main, field, value, fresh)
+            }
         };
         Ok(Watcher::new(lane, after, request, initial))
     }
-
-    /// The lane of one value of a field, made from the main one at its first watch.
-    fn lane(&self, state: &mut State, index: &(String, String)) -> Arc<Lane> {
-        if let Some(lane) = state.lanes.get(index).and_then(Weak::upgrade) {
-            return lane;
-        }
-        let lane = Arc::new(Lane::new(self.options.window_events, self.options.window_bytes, state.revision));
-        let all = self.main.all();
-        let mine: Vec<_> = all.iter().filter(|change| concerns(change, &index.0, &index.1)).cloned().collect();
-        lane.push(&mine, state.revision);
-        state.lanes.insert(index.clone(), Arc::downgrade(&lane));
-        lane
-    }
-}
-
-/// Whether a change is one of an object that has, or had, this value.
-fn concerns(change: &Change, field: &str, value: &str) -> bool {
-    let has = |object: &CachedObject| object.field(field) == Some(value);
-    has(&change.object) || change.prev.as_deref().is_some_and(has)
 }
