@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::create_dir_all(&data_dir)?;
     let config = ServerConfig { data_dir: data_dir.clone(), bind, ..ServerConfig::default() };
     let pki = Arc::new(Pki::open(&config)?);
-    let store = EmbeddedStore::open(&data_dir.join("store"), EmbeddedOptions { compact_every: None }).await?;
+    let store = EmbeddedStore::open(&data_dir.join("store"), EmbeddedOptions::default()).await?;
     let hub = Arc::new(CacheHub::start(store.clone(), HubOptions::default()).await?);
     let server = ApiServer::new(Parts {
         tenant: Tenant::default(),

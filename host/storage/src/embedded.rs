@@ -1,7 +1,7 @@
 //! The engine in the process: an append-only log with checksums on disk, and everything that is live in memory.
 //!
 //! The watch cache above holds the present state in memory anyway, so the engine's real work is an append and a replay.
-//! An own log rather than a general key-value store, because crash behaviour can then be stated in one sentence: a record
+//! An own log rather than a general key-value store, because crash behaviour can then be stated in one sentence: a commit
 //! is either whole, with its checksum right, or it is the torn end of the file and was never acknowledged; anything else
 //! is reported as corruption and nothing is served.
 //!
@@ -27,10 +27,9 @@ use futures::StreamExt as _;
 use tokio::sync::oneshot;
 
 use self::committer::{Committer, Operation, Request};
-use self::state::Shared;
+use self::state::{Shared, State};
 use crate::{
-    BatchStream, Expect, KeyValue, RangeRequest, RangeResponse, Sink, Store, StoreError, StoreWatch, WatchBatch,
-    spawn_compactor,
+    BatchStream, Expect, KeyValue, RangeRequest, RangeResponse, Sink, Store, StoreError, StoreWatch, spawn_compactor,
 };
 
 /// The largest value that is accepted, in bytes: as in etcd as Kubernetes runs it.
@@ -47,6 +46,14 @@ pub struct EmbeddedStore {
 pub struct EmbeddedOptions {
     /// How often to compact, keeping the history of one interval; `None` leaves it to the caller.
     pub compact_every: Option<Duration>,
+    /// At which size the log may be replaced by a snapshot of the state, in bytes; it is once most of it is superseded.
+    pub rotate_at: u64,
+}
+
+impl Default for EmbeddedOptions {
+    fn default() -> Self {
+        Self { compact_every: None, rotate_at: 32 << 20 }
+    }
 }
 
 impl EmbeddedStore {
@@ -57,12 +64,16 @@ impl EmbeddedStore {
     /// anywhere but at the torn end of the log, [`StoreError::Unsupported`] for a directory of another format.
     pub async fn open(directory: &Path, options: EmbeddedOptions) -> Result<Arc<dyn Store>, StoreError> {
         let directory = directory.to_owned();
-        let opened = tokio::task::spawn_blocking(move || log::Log::open(&directory)).await;
+        let opened = tokio::task::spawn_blocking(move || log::Log::open(&directory, options.rotate_at)).await;
         let (log, state) = opened.map_err(|error| StoreError::Unavailable(error.to_string()))??;
+        Self::over(log, state, options.compact_every)
+    }
+
+    fn over(log: log::Log, state: State, compact_every: Option<Duration>) -> Result<Arc<dyn Store>, StoreError> {
         let shared = Arc::new(Shared::new(state));
         let committer = Committer::start(log, Arc::clone(&shared))?;
         let store: Arc<dyn Store> = Arc::new(Self { shared, committer });
-        if let Some(interval) = options.compact_every {
+        if let Some(interval) = compact_every {
             spawn_compactor(&store, interval);
         }
         Ok(store)
@@ -102,7 +113,7 @@ impl Store for EmbeddedStore {
 
     async fn watch(&self, watch: StoreWatch) -> Result<BatchStream, StoreError> {
         let revisions = self.shared.revision.subscribe();
-        self.shared.state.read().since(&watch.prefix, watch.from)?;
+        self.shared.state.read().since(&watch)?;
         let shared = Arc::clone(&self.shared);
         let stream = futures::stream::unfold(Some(watch), move |watch| {
             let shared = Arc::clone(&shared);
@@ -110,7 +121,7 @@ impl Store for EmbeddedStore {
             async move {
                 let mut watch = watch?;
                 loop {
-                    let batch = shared.state.read().since(&watch.prefix, watch.from);
+                    let batch = shared.state.read().since(&watch);
                     match batch {
                         Err(error) => return Some((Err(error), None)),
                         Ok(batch) if batch.revision < watch.from => {}
@@ -135,7 +146,7 @@ impl Store for EmbeddedStore {
     fn attach(&self, watch: StoreWatch, mut sink: Sink) -> Result<bool, StoreError> {
         // Holding the sinks keeps the committer from applying anything between the catching up and the registration.
         let mut sinks = self.shared.sinks.lock();
-        let batch = self.shared.state.read().since(&watch.prefix, watch.from)?;
+        let batch = self.shared.state.read().since(&watch)?;
         if (batch.events.is_empty() && !watch.progress) || sink(&batch) {
             sinks.push((watch, sink));
         }
@@ -165,10 +176,4 @@ impl Store for EmbeddedStore {
     async fn health(&self) -> Result<(), StoreError> {
         self.committer.health()
     }
-}
-
-/// The events of `batch` under a prefix.
-fn narrowed(batch: &WatchBatch, prefix: &str) -> WatchBatch {
-    let events = batch.events.iter().filter(|event| event.key().starts_with(prefix)).cloned().collect();
-    WatchBatch { revision: batch.revision, events }
 }

@@ -93,7 +93,7 @@ pub async fn unstarted() -> Fixture {
     let config = ServerConfig { data_dir: dir.path().to_owned(), request_timeout, ..ServerConfig::default() };
     let pki = Arc::new(Pki::open(&config).unwrap());
     let tokens = Arc::new(TokenIssuer::new(&config, &pki).unwrap());
-    let store = EmbeddedStore::open(&dir.path().join("store"), EmbeddedOptions { compact_every: None }).await.unwrap();
+    let store = EmbeddedStore::open(&dir.path().join("store"), EmbeddedOptions::default()).await.unwrap();
     let hub = Arc::new(CacheHub::start(store.clone(), HubOptions::default()).await.unwrap());
     let runtime = RuntimeConfig { all: false, switches: BTreeMap::new() };
     let server = ApiServer::new(Parts {

@@ -66,11 +66,26 @@ fn kv(key: &Arc<str>, version: &Version) -> Option<KeyValue> {
     })
 }
 
+/// The events under a watch's prefix, with previous entries if it wants them.
+pub(super) fn wanted<'a>(watch: &StoreWatch, events: impl Iterator<Item = &'a Event>) -> Vec<Event> {
+    let strip = |event: &Event| match event {
+        _ if watch.prev => event.clone(),
+        Event::Put { kv, .. } => Event::Put { kv: kv.clone(), prev: None },
+        Event::Delete { key, revision, .. } => Event::Delete { key: Arc::clone(key), prev: None, revision: *revision },
+    };
+    events.filter(|event| event.key().starts_with(&watch.prefix)).map(strip).collect()
+}
+
 fn at(versions: &[Version], revision: u64) -> Option<&Version> {
     versions.iter().rev().find(|version| version.mod_revision <= revision)
 }
 
 impl State {
+    /// The state before the first write. As in etcd its revision is 1: readers take 0 for "any".
+    pub(super) fn empty() -> Self {
+        Self { revision: 1, ..Self::default() }
+    }
+
     /// The revision to read at.
     pub(super) fn readable(&self, at: Option<u64>) -> Result<u64, StoreError> {
         match at {
@@ -114,14 +129,14 @@ impl State {
         Ok(response)
     }
 
-    /// The events under a prefix from a revision on.
-    pub(super) fn since(&self, prefix: &str, from: u64) -> Result<WatchBatch, StoreError> {
+    /// The events that a watch wants from where it is.
+    pub(super) fn since(&self, watch: &StoreWatch) -> Result<WatchBatch, StoreError> {
+        let from = watch.from;
         if from <= self.compacted && self.compacted > 0 {
             return Err(StoreError::Compacted { compact_revision: self.compacted });
         }
         let start = self.history.partition_point(|event| event.revision() < from);
-        let events = self.history.range(start..).filter(|event| event.key().starts_with(prefix)).cloned().collect();
-        Ok(WatchBatch { revision: self.revision, events })
+        Ok(WatchBatch { revision: self.revision, events: wanted(watch, self.history.range(start..)) })
     }
 
     /// Applies one durable change and returns its event.
