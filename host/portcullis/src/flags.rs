@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use portcullis_apiserver::ServerConfig;
 
 use crate::roles::{CONTROLLER_MANAGER_PORT, SCHEDULER_PORT};
+use crate::store::StoreFlags;
 
 /// Which plugins are loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -26,6 +27,9 @@ pub struct ServerFlags {
     /// The address and port that the API is served on
     #[arg(long, default_value = "127.0.0.1:6443")]
     pub bind: SocketAddr,
+    /// Where the state is
+    #[command(flatten)]
+    pub store: StoreFlags,
     /// Which plugins are loaded
     #[arg(long, value_enum, default_value = "all")]
     pub plugins: Plugins,

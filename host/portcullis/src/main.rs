@@ -9,6 +9,7 @@ mod placement;
 mod plugin_host;
 mod plugin_sync;
 mod roles;
+mod store;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
