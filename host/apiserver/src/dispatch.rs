@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::{Method, Request, Response};
-use portcullis_machinery::Status;
+use portcullis_machinery::{Status, codec};
 
 use crate::connect;
 use crate::context::Context;
@@ -104,7 +104,9 @@ async fn route(
     {
         return Err(Status::resource_not_found());
     }
-    scope.output = negotiate(&scope.headers, &scope.query)?;
+    let (api_version, kind) = scope.answers_with();
+    let protobuf = scope.definition.builtin && codec::protobuf::can_encode(&api_version, &kind);
+    scope.output = negotiate(&scope.headers, &scope.query, protobuf)?;
     if scope.sub() == "scale" {
         return scale::scale(&scope, &method, body).await;
     }

@@ -4,9 +4,10 @@ use http::HeaderMap;
 use portcullis_machinery::Status;
 use portcullis_machinery::codec::Media;
 
-/// What the server answers with, in order of preference. Protobuf is named as the reference names it; a client that
-/// takes nothing else is refused.
+/// What the server answers with, in order of preference.
 pub const MEDIA_TYPES: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+const PROTOBUF_STREAM: &str = "application/vnd.kubernetes.protobuf;stream=watch";
 const STREAM_MEDIA_TYPES: &str = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
 
 /// What objects are turned into before they are sent.
@@ -26,7 +27,7 @@ pub enum Transform {
 /// The negotiated form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// JSON or YAML.
+    /// JSON, YAML or protobuf.
     pub media: Media,
     /// What to make of objects.
     pub transform: Transform,
@@ -46,9 +47,15 @@ impl Output {
     /// The `Content-Type` of the answer.
     pub fn content_type(&self) -> &'static str {
         match self.media {
-            Media::Json | Media::Protobuf => "application/json",
+            Media::Json => "application/json",
             Media::Yaml => "application/yaml",
+            Media::Protobuf => PROTOBUF,
         }
+    }
+
+    /// The `Content-Type` of a watch.
+    pub fn stream_type(&self) -> &'static str {
+        if self.media == Media::Protobuf { PROTOBUF_STREAM } else { "application/json" }
     }
 
     /// `meta.k8s.io/v1`.
@@ -119,12 +126,12 @@ pub fn check_route_accept(headers: &HeaderMap, streams: bool, extra: &[&str]) ->
     Err(Status::failure(406, "NotAcceptable", message).with_details(Default::default()))
 }
 
-/// Finds the form of the answer to a request for an object or a list.
+/// Finds the form of the answer to a request for an object or a list; `protobuf` is whether the kind has that form.
 ///
 /// # Errors
 /// 406 if the client takes nothing that the server has.
-pub fn negotiate(headers: &HeaderMap, query: &[(String, String)]) -> Result<Output, Status> {
-    negotiate_for(headers, query, true)
+pub fn negotiate(headers: &HeaderMap, query: &[(String, String)], protobuf: bool) -> Result<Output, Status> {
+    negotiate_for(headers, query, true, protobuf)
 }
 
 /// The same for answers that cannot be transformed (errors, discovery documents).
@@ -132,17 +139,23 @@ pub fn negotiate(headers: &HeaderMap, query: &[(String, String)]) -> Result<Outp
 /// # Errors
 /// 406 if the client takes nothing that the server has.
 pub fn negotiate_plain(headers: &HeaderMap, query: &[(String, String)]) -> Result<Output, Status> {
-    negotiate_for(headers, query, false)
+    negotiate_for(headers, query, false, true)
 }
 
-fn negotiate_for(headers: &HeaderMap, query: &[(String, String)], transforms: bool) -> Result<Output, Status> {
+fn negotiate_for(
+    headers: &HeaderMap,
+    query: &[(String, String)],
+    transforms: bool,
+    protobuf: bool,
+) -> Result<Output, Status> {
     let accept = header(headers, "accept");
     let wants_pretty = wants_pretty(headers, query);
     if accept.is_empty() {
         return Ok(Output { pretty: wants_pretty, ..Output::default() });
     }
     for clause in clauses(accept) {
-        for (media, sub) in [(Media::Json, "json"), (Media::Yaml, "yaml")] {
+        let forms = [(Media::Json, "json"), (Media::Yaml, "yaml"), (Media::Protobuf, "vnd.kubernetes.protobuf")];
+        for (media, sub) in forms.into_iter().filter(|(media, _)| protobuf || *media != Media::Protobuf) {
             let fits = match (clause.kind, clause.sub) {
                 ("*", "*") | ("application", "*") => true,
                 ("application", wanted) => wanted == sub,
@@ -182,7 +195,8 @@ fn accept_params(clause: &Clause<'_>, media: Media, transforms: bool) -> Option<
         _ => return None,
     };
     output.transform = match as_ {
-        Some("Table") => Transform::Table,
+        // A table has no message.
+        Some("Table") if media != Media::Protobuf => Transform::Table,
         Some("PartialObjectMetadata") => Transform::Partial,
         Some("PartialObjectMetadataList") => Transform::PartialList,
         _ => return None,

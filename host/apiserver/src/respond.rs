@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY};
 use http::{HeaderMap, Response, StatusCode};
-use portcullis_machinery::codec::Media;
+use portcullis_machinery::codec::{Media, protobuf};
 use portcullis_machinery::{Status, Value, codec};
 
 use crate::negotiation::{Output, header};
@@ -29,7 +29,11 @@ pub fn raw(code: u16, content_type: &'static str, body: impl Into<Body>) -> Resp
 pub fn json_bytes(code: u16, output: &Output, bytes: Bytes) -> Response<Body> {
     match output.media {
         Media::Json if output.pretty => raw(code, "application/json", indent(&bytes)),
-        Media::Json | Media::Protobuf => raw(code, "application/json", bytes),
+        Media::Json => raw(code, "application/json", bytes),
+        Media::Protobuf => match serde_json::from_slice::<Value>(&bytes).ok().and_then(|v| protobuf::encode(&v)) {
+            Some(message) => raw(code, output.content_type(), message),
+            None => raw(code, "application/json", bytes),
+        },
         Media::Yaml => match serde_json::from_slice::<Value>(&bytes) {
             Ok(value) => raw(code, "application/yaml", to_yaml(&value)),
             Err(_) => raw(code, "application/json", bytes),
@@ -41,7 +45,11 @@ pub fn json_bytes(code: u16, output: &Output, bytes: Bytes) -> Response<Body> {
 pub fn value(code: u16, output: &Output, value: &Value) -> Response<Body> {
     match output.media {
         Media::Yaml => raw(code, "application/yaml", to_yaml(value)),
-        Media::Json | Media::Protobuf => json_bytes(code, output, codec::encode(value)),
+        Media::Protobuf => match protobuf::encode(value) {
+            Some(message) => raw(code, output.content_type(), message),
+            None => raw(code, "application/json", codec::encode(value)),
+        },
+        Media::Json => json_bytes(code, output, codec::encode(value)),
     }
 }
 

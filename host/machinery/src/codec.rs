@@ -3,7 +3,7 @@
 
 mod conform;
 mod parse;
-mod protobuf;
+pub mod protobuf;
 #[cfg(test)]
 mod tests;
 
@@ -31,7 +31,7 @@ pub enum Media {
     Json,
     /// `application/yaml`.
     Yaml,
-    /// `application/vnd.kubernetes.protobuf`; bodies only.
+    /// `application/vnd.kubernetes.protobuf`.
     Protobuf,
 }
 
@@ -67,11 +67,39 @@ pub fn conform(object: &mut Value, schema: &SchemaRef) -> Result<Vec<String>, Ty
     conform::conform(object, schema)
 }
 
-/// [`decode`] and [`conform`] in one: duplicate fields first, then unknown ones.
+/// [`decode`] and [`conform`] in one.
 pub fn decode_as(body: &[u8], media: Media, schema: &SchemaRef) -> Result<Decoded, TypeError> {
     let mut decoded = decode(body, media)?;
-    decoded.strict_errors.extend(conform(&mut decoded.object, schema)?);
+    let unknown = conform(&mut decoded.object, schema)?;
+    decoded.strict_errors = strict_errors(body, media, decoded.strict_errors, unknown);
     Ok(decoded)
+}
+
+/// Of several keys, the one that comes last in a body; keys of the whole document only.
+pub fn last_key<'a>(body: &[u8], keys: &[&'a str]) -> Option<&'a str> {
+    let places = parse::places(body, keys.iter().map(|key| (*key).to_owned()));
+    keys.iter().copied().max_by_key(|key| places.get(*key).copied().unwrap_or(0))
+}
+
+/// The path that an error of strict decoding is about.
+fn path_of(error: &str) -> &str {
+    error.split_once(" field \"").and_then(|(_, path)| path.strip_suffix('"')).unwrap_or_default()
+}
+
+/// Duplicate and unknown fields as one list in the order of the body. What is in an unknown field is not looked at.
+pub fn strict_errors(body: &[u8], media: Media, duplicate: Vec<String>, unknown: Vec<String>) -> Vec<String> {
+    let inside = |path: &str| {
+        unknown.iter().map(|error| path_of(error)).any(|unknown| {
+            path.strip_prefix(unknown).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    };
+    let mut errors: Vec<String> = duplicate.into_iter().filter(|error| !inside(path_of(error))).collect();
+    errors.extend(unknown);
+    if errors.len() > 1 && media == Media::Json {
+        let places = parse::places(body, errors.iter().map(|error| path_of(error).to_owned()));
+        errors.sort_by_key(|error| places.get(path_of(error)).copied().unwrap_or(usize::MAX));
+    }
+    errors
 }
 
 /// 400 for [`FieldValidation::Strict`].

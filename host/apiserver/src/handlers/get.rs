@@ -3,6 +3,7 @@
 use axum::body::Body;
 use http::Response;
 use portcullis_machinery::Status;
+use portcullis_machinery::codec::{Media, protobuf};
 use portcullis_storage::StoreError;
 
 use super::Scope;
@@ -18,6 +19,13 @@ use crate::respond;
 /// 404, or a failure of the store.
 pub async fn get(scope: &Scope) -> Result<Response<Body>, Status> {
     let object = find(scope).await?;
+    if scope.output.media == Media::Protobuf
+        && scope.output.transform == Transform::None
+        && let Some(message) = scope.message_of(&object)
+    {
+        let body = protobuf::envelope(&scope.definition.api_version(), &scope.definition.kind, &message);
+        return Ok(respond::raw(200, scope.output.content_type(), body));
+    }
     if scope.output.transform == Transform::None && !scope.converts() {
         return Ok(respond::compress(&scope.headers, 200, &scope.output, object.wire.clone()));
     }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet::URL_SAFE;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, URL_SAFE_NO_PAD};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::Response;
+use portcullis_machinery::codec::{Media, protobuf};
 use portcullis_machinery::{Status, Value};
 use portcullis_storage::StoreError;
 use portcullis_storage::cache::{CachedObject, Snapshot};
@@ -131,6 +133,12 @@ fn collect(options: &ListOptions, snapshot: &Snapshot, prefix: &str, after: Opti
 /// 406 if the client asked for the metadata of one object.
 pub fn respond_page(scope: &Scope, page: &Page) -> Result<Response<Body>, Status> {
     let output = &scope.output;
+    if output.transform == Transform::None
+        && output.media == Media::Protobuf
+        && let Some(body) = messages(scope, page)
+    {
+        return Ok(respond::raw(200, output.content_type(), body));
+    }
     if output.transform == Transform::None && !scope.converts() {
         return Ok(respond::compress(&scope.headers, 200, output, splice(scope, page)));
     }
@@ -165,6 +173,13 @@ pub fn respond_page(scope: &Scope, page: &Page) -> Result<Response<Body>, Status
         }
     };
     Ok(respond::value(200, output, &document))
+}
+
+/// The list as a message, from the objects' own messages.
+fn messages(scope: &Scope, page: &Page) -> Option<Bytes> {
+    let items: Vec<Bytes> = page.objects.iter().map(|object| scope.message_of(object)).collect::<Option<_>>()?;
+    let (version, kind) = (scope.definition.api_version(), &scope.definition.list_kind);
+    protobuf::list(&version, kind, &list_metadata(page), items.iter().map(|item| &**item))
 }
 
 fn list_item(object: &Value) -> Value {
@@ -220,9 +235,12 @@ fn encode_continue(revision: u64, last: &str) -> String {
     URL_SAFE_NO_PAD.encode(token.to_string())
 }
 
+/// As tolerant as the reference's decoder: bits that are left over at the end do not matter.
+const TOKENS: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
+
 fn decode_continue(token: &str) -> Result<(i64, String), String> {
     const INVALID: &str = "continue key is not valid";
-    let data = URL_SAFE_NO_PAD.decode(token).map_err(|error| format!("{INVALID}: {error}"))?;
+    let data = TOKENS.decode(token).map_err(|error| format!("{INVALID}: {error}"))?;
     let value: Value = serde_json::from_slice(&data).map_err(|_| {
         let first = data.first().copied().unwrap_or(b' ');
         format!("{INVALID}: invalid character '{}' looking for beginning of value", char::from(first))

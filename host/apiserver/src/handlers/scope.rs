@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderMap;
-use portcullis_machinery::definition::{ResourceDefinition, SubresourceDefinition};
+use portcullis_machinery::definition::{ResourceDefinition, SubresourceDefinition, api_version};
 use portcullis_machinery::status::{Cause, StatusDetails};
-use portcullis_machinery::{Status, Value};
-use portcullis_storage::cache::{CachedObject, JsonCodec, ResourceCache};
+use portcullis_machinery::{Status, Value, codec};
+use portcullis_storage::cache::{CachedObject, JsonCodec, ResourceCache, SelectableField};
 use portcullis_storage::{StoreError, Tenant};
 
 use crate::admission::{AdmissionAttributes, GroupVersionName, Operation};
@@ -85,6 +86,22 @@ impl Scope {
         }
     }
 
+    /// The version and kind of the objects in answers.
+    pub fn answers_with(&self) -> (String, String) {
+        match &self.subresource {
+            Some(sub) => (api_version(&sub.group, &sub.version), sub.kind.clone()),
+            None => (self.definition.api_version(), self.definition.kind.clone()),
+        }
+    }
+
+    /// A cached object as a message, without its envelope. It is made once for each version of the object.
+    pub fn message_of(&self, cached: &CachedObject) -> Option<Bytes> {
+        if self.converts() {
+            return codec::protobuf::message(&self.object_of(cached)).map(Bytes::from);
+        }
+        cached.encoded(|value| codec::protobuf::message(value).map(Bytes::from))
+    }
+
     /// 404 for the object that the path names.
     pub fn not_found(&self) -> Status {
         Status::not_found(self.group(), self.resource(), &self.name)
@@ -134,14 +151,13 @@ impl Scope {
 
 /// The cache of a resource.
 pub fn cache_of(server: &ApiServer, definition: &ResourceDefinition) -> Arc<ResourceCache> {
-    let fields: Vec<(&str, Vec<&str>)> = definition
-        .field_selectors
-        .iter()
-        .map(|field| (field.label.as_str(), field.path.iter().map(String::as_str).collect()))
-        .collect();
-    let fields: Vec<(&str, &[&str])> = fields.iter().map(|(label, path)| (*label, path.as_slice())).collect();
+    let fields = definition.field_selectors.iter().map(|field| SelectableField {
+        name: field.joined().into(),
+        path: field.path.clone(),
+        absent: field.absent.as_str().into(),
+    });
     let keep = matches!(definition.plural.as_str(), "namespaces" | "nodes") && definition.group.is_empty();
-    let codec = JsonCodec::new(&fields).keep_values(keep);
+    let codec = JsonCodec::new(fields.collect()).keep_values(keep);
     server.hub.resource(&definition.key_prefix(None), Arc::new(codec))
 }
 

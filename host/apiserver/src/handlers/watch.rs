@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::Response;
+use portcullis_machinery::codec::{Media, protobuf};
 use portcullis_machinery::{Status, Value, codec};
 use portcullis_storage::StoreError;
 use portcullis_storage::cache::{CacheEvent, EventKind, Filter, WatchItem, WatchRequest, WatchStart, Watcher};
@@ -81,7 +82,7 @@ pub async fn watch(scope: &Scope, name: &str) -> Result<Response<Body>, Status> 
         State { frames: stream, watcher, failure, deadline, next_bookmark: Instant::now() + BOOKMARK_EVERY },
         State::next,
     );
-    Ok(respond::raw(200, "application/json", Body::from_stream(frames)))
+    Ok(respond::raw(200, scope.output.stream_type(), Body::from_stream(frames)))
 }
 
 fn filter(options: &ListOptions, name: &str) -> Option<Filter> {
@@ -109,7 +110,7 @@ impl State {
     /// The next bytes for the client: all frames that are ready, in one piece.
     async fn next(mut self) -> Option<(Result<Bytes, std::convert::Infallible>, Self)> {
         if let Some(failure) = self.failure.take() {
-            return Some((Ok(error_frame(&failure)), self));
+            return Some((Ok(self.frames.failure(&failure)), self));
         }
         loop {
             let watcher = self.watcher.as_mut()?;
@@ -134,7 +135,7 @@ impl State {
                         break;
                     }
                     Some(WatchItem::Lagged) => {
-                        out.put_slice(&error_frame(&Status::expired(
+                        out.put_slice(&self.frames.failure(&Status::expired(
                             "too old resource version: the watch fell behind",
                         )));
                         self.watcher = None;
@@ -178,13 +179,39 @@ impl Frames {
             EventKind::Modified => "MODIFIED",
             EventKind::Deleted => "DELETED",
         };
-        if self.scope.output.transform == Transform::None && !self.scope.converts() {
+        let plain = self.scope.output.transform == Transform::None;
+        if self.scope.output.media == Media::Protobuf
+            && plain
+            && let Some(message) = self.scope.message_of(&event.object)
+        {
+            let definition = &self.scope.definition;
+            let object = protobuf::envelope(&definition.api_version(), &definition.kind, &message);
+            out.put_slice(&protobuf::watch_frame(kind, &object));
+        } else if plain && !self.scope.converts() && self.scope.output.media == Media::Json {
             frame(out, kind, &event.object.wire);
         } else {
             let object = self.scope.object_of(&event.object);
             let document = self.transform(&object);
-            frame(out, kind, &codec::encode(&document));
+            self.put(out, kind, &document);
         }
+    }
+
+    /// A frame with a document.
+    fn put(&self, out: &mut BytesMut, kind: &str, document: &Value) {
+        let message = match self.scope.output.media {
+            Media::Protobuf => protobuf::encode(document),
+            Media::Json | Media::Yaml => None,
+        };
+        match message {
+            Some(object) => out.put_slice(&protobuf::watch_frame(kind, &object)),
+            None => frame(out, kind, &codec::encode(document)),
+        }
+    }
+
+    fn failure(&self, status: &Status) -> Bytes {
+        let mut out = BytesMut::new();
+        self.put(&mut out, "ERROR", &serde_json::to_value(status).unwrap_or_default());
+        out.freeze()
     }
 
     fn transform(&mut self, object: &Value) -> Value {
@@ -215,7 +242,7 @@ impl Frames {
         object["metadata"] = metadata;
         let document = self.transform(&object);
         let mut out = BytesMut::new();
-        frame(&mut out, "BOOKMARK", &codec::encode(&document));
+        self.put(&mut out, "BOOKMARK", &document);
         out.freeze()
     }
 }
@@ -227,10 +254,4 @@ fn frame(out: &mut BytesMut, kind: &str, object: &[u8]) {
     out.put_slice(b"\",\"object\":");
     out.put_slice(object);
     out.put_slice(b"}\n");
-}
-
-fn error_frame(status: &Status) -> Bytes {
-    let mut out = BytesMut::new();
-    frame(&mut out, "ERROR", &status.to_json());
-    out.freeze()
 }

@@ -5,7 +5,7 @@ fn check(accept: &str, expected: Option<(&str, Transform)>) {
     if !accept.is_empty() {
         headers.insert("accept", accept.parse().expect("header"));
     }
-    let got = negotiate(&headers, &[]).ok().map(|o| (o.content_type(), o.transform));
+    let got = negotiate(&headers, &[], true).ok().map(|o| (o.content_type(), o.transform));
     assert_eq!(got, expected, "{accept}");
 }
 
@@ -22,6 +22,11 @@ fn accept_headers() {
     );
     check("application/json;as=Nope;v=v1;g=meta.k8s.io", None);
     check("application/json;as=Nope;v=v1;g=meta.k8s.io, application/json", Some(("application/json", Transform::None)));
-    check("application/vnd.kubernetes.protobuf, application/json", Some(("application/json", Transform::None)));
+    check(
+        "application/vnd.kubernetes.protobuf, application/json",
+        Some(("application/vnd.kubernetes.protobuf", Transform::None)),
+    );
+    // A table has no message.
+    check("application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io", None);
     check("text/html", None);
 }

@@ -103,6 +103,50 @@ fn the_wire_form_begins_with_what_it_is() {
     assert_eq!(encode(&object), expected);
 }
 
+#[test]
+fn protobuf_round_trips() {
+    let check = |given: Value| {
+        let bytes = super::protobuf::encode(&given).expect("a message");
+        let read = decode(&bytes, Media::Protobuf).unwrap().object;
+        assert_eq!(super::protobuf::encode(&read).unwrap(), bytes, "{given}");
+        let schema = crate::definition::Registry::builtin(&Default::default())
+            .kind(
+                crate::definition::split_api_version(crate::object::api_version(&given)).0,
+                crate::definition::split_api_version(crate::object::api_version(&given)).1,
+                crate::object::kind(&given),
+            )
+            .map(|definition| definition.schema.clone())
+            .unwrap();
+        let (mut read, mut given) = (read, given);
+        conform(&mut read, &schema).unwrap();
+        conform(&mut given, &schema).unwrap();
+        assert_eq!(read, given);
+    };
+    check(json!({"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "a"}, "data": {"b": "aGk=", "a": ""}}));
+    check(json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"labels": {"b": "1", "a": "2"}}, "spec": {
+        "containers": [{"name": "c", "resources": {"limits": {"cpu": "1"}}, "ports": [{"containerPort": 1}],
+            "livenessProbe": {"httpGet": {"port": "http"}, "initialDelaySeconds": 0}}],
+        "terminationGracePeriodSeconds": 0, "volumes": [{"name": "v", "emptyDir": {}}]}}));
+    check(json!({"kind": "CustomResourceDefinition", "apiVersion": "apiextensions.k8s.io/v1", "metadata": {"name": "a"},
+        "spec": {"group": "g", "names": {"plural": "a", "kind": "A"}, "scope": "Cluster", "versions": [
+            {"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object",
+                "default": {"a": [1, null]}, "properties": {
+                    "a": {"additionalProperties": {"type": "string"}}, "b": {"additionalProperties": false},
+                    "c": {"type": "array", "items": {"type": "integer", "maximum": 1.5}}}}}}]}}));
+}
+
+#[test]
+fn protobuf_frames() {
+    let status = crate::Status::expired("gone");
+    let object = super::protobuf::encode(&serde_json::to_value(&status).unwrap()).unwrap();
+    let frame = super::protobuf::watch_frame("ERROR", &object);
+    let (length, event) = frame.split_at(4);
+    assert_eq!(u32::from_be_bytes(length.try_into().unwrap()) as usize, event.len());
+    // Field 1 is the type, field 2 the object in a message of its own.
+    assert_eq!(&event[..7], b"\x0a\x05ERROR");
+    assert!(event.ends_with(&object));
+}
+
 /// The golden vectors, where their folder is present: every object of the API as JSON and as protobuf.
 #[test]
 fn protobuf_vectors() {
@@ -121,14 +165,21 @@ fn protobuf_vectors() {
         let kind = crate::object::kind(&expected).to_owned();
         let Some(definition) = registry.kind(group, version, &kind) else { continue };
         seen += 1;
-        let Ok(decoded) = decode(&std::fs::read(&path).unwrap(), Media::Protobuf) else {
+        let bytes = std::fs::read(&path).unwrap();
+        let Ok(decoded) = decode(&bytes, Media::Protobuf) else {
             wrong.push(format!("{}: not decoded", path.display()));
             continue;
         };
         let mut found = decoded.object;
+        if super::protobuf::encode(&found).as_deref() != Some(&bytes) {
+            wrong.push(format!("{}: other bytes", path.display()));
+        }
         let (a, b) = (conform(&mut found, &definition.schema), conform(&mut expected, &definition.schema));
         if a.is_err() || b.is_err() || found != expected {
             wrong.push(format!("{}: {a:?}", path.display()));
+        }
+        if super::protobuf::encode(&expected).as_deref() != Some(&bytes) {
+            wrong.push(format!("{}: other bytes from JSON", path.display()));
         }
     }
     assert!(seen > 0, "the folder of golden vectors holds none of a served kind");

@@ -1,7 +1,7 @@
 //! An object as the cache keeps it.
 
 use std::ops::Range;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -35,6 +35,7 @@ pub struct CachedObject {
     version: Range<usize>,
     keep_value: bool,
     value: Mutex<Parsed>,
+    encoded: OnceLock<Option<Bytes>>,
 }
 
 /// The parsed form, if it has been asked for. A value takes about ten times the memory of the bytes, so it is kept
@@ -64,6 +65,7 @@ impl CachedObject {
             version: spliced.version,
             keep_value: false,
             value: Mutex::default(),
+            encoded: OnceLock::new(),
         }
     }
 
@@ -130,6 +132,13 @@ impl CachedObject {
         value
     }
 
+    /// The object in the other encoding that is served beside JSON, made by `make` when it is first asked for; `None` if
+    /// it has none.
+    #[must_use]
+    pub fn encoded(&self, make: impl FnOnce(&Value) -> Option<Bytes>) -> Option<Bytes> {
+        self.encoded.get_or_init(|| make(&self.value())).clone()
+    }
+
     /// The object as the event of its deletion carries it: as it was, with the deletion's resourceVersion.
     #[must_use]
     pub fn deleted_at(&self, revision: u64) -> Self {
@@ -147,6 +156,7 @@ impl CachedObject {
             version,
             keep_value: false,
             value: Mutex::default(),
+            encoded: OnceLock::new(),
         }
     }
 
