@@ -82,6 +82,8 @@ pub struct Storage {
     pub prefix: String,
     /// The version objects are stored in.
     pub version: String,
+    /// The version that is advertised as the one that objects are stored in, which only the hash in discovery shows.
+    pub advertised: String,
     /// The group objects are stored in; it differs for `events` of `events.k8s.io`, which are stored as core events.
     pub group: String,
 }
@@ -91,8 +93,17 @@ pub struct Storage {
 pub struct FieldSelectorPath {
     /// The name in the selector, such as `spec.nodeName`.
     pub label: String,
-    /// The object's field, as keys. Absent counts as the empty string; numbers and booleans as their JSON text.
+    /// The stored object's field, as keys. Numbers and booleans count as their JSON text.
     pub path: Vec<String>,
+    /// What the field counts as if it is absent.
+    pub absent: String,
+}
+
+impl FieldSelectorPath {
+    /// The path with dots between its keys.
+    pub fn joined(&self) -> String {
+        self.path.join(".")
+    }
 }
 
 /// One column of a table, as CRDs give it.
@@ -126,6 +137,11 @@ impl ResourceDefinition {
     /// Whether `verb` is served on the resource itself.
     pub fn has_verb(&self, verb: &str) -> bool {
         self.verbs.iter().any(|v| v == verb)
+    }
+
+    /// The name under which a field of selectors is known of stored objects; the name itself if it is none.
+    pub fn stored_field(&self, label: &str) -> String {
+        self.field_selectors.iter().find(|field| field.label == label).map_or_else(|| label.to_owned(), |f| f.joined())
     }
 
     /// A subresource by name.

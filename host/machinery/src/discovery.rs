@@ -45,7 +45,7 @@ pub fn api_group(registry: &Registry, group: &str) -> Option<Value> {
 fn storage_version_hash(definition: &ResourceDefinition) -> String {
     use base64::Engine as _;
     let storage = &definition.storage;
-    let hash = Sha256::digest(format!("{}/{}/{}", storage.group, storage.version, definition.kind));
+    let hash = Sha256::digest(format!("{}/{}/{}", storage.group, storage.advertised, definition.kind));
     base64::engine::general_purpose::STANDARD.encode(&hash[..8])
 }
 
@@ -137,11 +137,7 @@ pub fn aggregated_v2(registry: &Registry, core: bool) -> Value {
                 registry.in_version(&group.name, version).map(|d| aggregated_resource(d)).collect();
             json!({"version": version, "freshness": "Current", "resources": resources})
         });
-        let metadata = if core {
-            json!({"creationTimestamp": null})
-        } else {
-            json!({"name": group.name, "creationTimestamp": null})
-        };
+        let metadata = if core { json!({}) } else { json!({"name": group.name}) };
         json!({"metadata": metadata, "versions": versions.collect::<Vec<_>>()})
     });
     json!({

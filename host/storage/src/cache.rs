@@ -21,7 +21,7 @@ mod state;
 mod watcher;
 
 pub use hub::{CacheHub, HubOptions};
-pub use json::JsonCodec;
+pub use json::{JsonCodec, SelectableField};
 pub use object::{CachedObject, ObjectCodec};
 pub use resource::{ResourceCache, Snapshot};
 pub use splice::{Spliced, splice_resource_version};

@@ -247,6 +247,7 @@ impl ListOptions {
         for term in options.fields.terms() {
             check_field(definition, &term.field)?;
         }
+        options.fields = options.fields.renamed(|label| definition.stored_field(label));
         Ok(options)
     }
 

@@ -38,7 +38,7 @@ fn definition(line: &str, group: &str, version: &str) -> Option<ResourceDefiniti
         (next(), next(), next(), next(), next(), next(), next());
     let flag = |flag: char| flags.contains(flag);
     // `#v1` names the version that is advertised as the stored one, and changes nothing else.
-    let stored = stored.split('#').next().unwrap_or_default();
+    let (stored, advertised) = stored.split_once('#').unwrap_or((stored, ""));
     let (stored_group, stored_version) = match stored.split_once('/') {
         Some((group, version)) => (group, version),
         None if stored.is_empty() => (group, version),
@@ -62,7 +62,12 @@ fn definition(line: &str, group: &str, version: &str) -> Option<ResourceDefiniti
         verbs: verbs(verb_list),
         subresources: subresources.split(' ').filter_map(|text| subresource(text, group, version)).collect(),
         schema: schema::builtin::schema(&schema::builtin::published(type_))?,
-        storage: Storage { prefix, version: stored_version.to_owned(), group: stored_group.to_owned() },
+        storage: Storage {
+            prefix,
+            version: stored_version.to_owned(),
+            advertised: if advertised.is_empty() { stored_version } else { advertised }.to_owned(),
+            group: stored_group.to_owned(),
+        },
         field_selectors: selectors.split(' ').filter(|text| !text.is_empty()).map(selector).collect(),
         columns: Vec::new(),
         builtin: true,
@@ -93,9 +98,10 @@ fn subresource(text: &str, group: &str, version: &str) -> Option<SubresourceDefi
 
 /// `label[=path][?value if absent]`.
 fn selector(text: &str) -> FieldSelectorPath {
-    let text = text.split('?').next().unwrap_or_default();
+    let (text, absent) = text.split_once('?').unwrap_or((text, ""));
     let (label, path) = text.split_once('=').unwrap_or((text, text));
-    FieldSelectorPath { label: label.to_owned(), path: path.split('.').map(str::to_owned).collect() }
+    let path = path.split('.').map(str::to_owned).collect();
+    FieldSelectorPath { label: label.to_owned(), path, absent: absent.to_owned() }
 }
 
 fn field(name: &str, schema: SchemaRef, required: bool) -> Field {
@@ -227,6 +233,7 @@ fn plugin() -> ResourceDefinition {
         storage: Storage {
             prefix: "/registry/plugins.portcullis.dev/plugins".into(),
             version: "v1alpha1".into(),
+            advertised: "v1alpha1".into(),
             group: "plugins.portcullis.dev".into(),
         },
         field_selectors: Vec::new(),

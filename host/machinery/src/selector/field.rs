@@ -53,6 +53,12 @@ impl FieldSelector {
         })
     }
 
+    /// The same terms about fields of other names.
+    pub fn renamed(&self, name: impl Fn(&str) -> String) -> Self {
+        let terms = self.terms.iter().map(|term| FieldTerm { field: name(&term.field), ..term.clone() });
+        Self { terms: terms.collect() }
+    }
+
     /// The value that a field must have, if the selector says so exactly: what lets a watch of one node's pods or of one
     /// object's name use an index.
     pub fn required(&self, field: &str) -> Option<&str> {

@@ -10,9 +10,20 @@ use serde_json::value::RawValue;
 use super::{CachedObject, ObjectCodec, splice_resource_version};
 use crate::KeyValue;
 
+/// A field that selectors may name.
+#[derive(Clone, Debug)]
+pub struct SelectableField {
+    /// The name under which the object has it.
+    pub name: Arc<str>,
+    /// Where it is, member by member. Numbers and booleans read as their JSON text.
+    pub path: Vec<String>,
+    /// What it reads as if it is absent.
+    pub absent: Box<str>,
+}
+
 /// Reads names, labels and selectable fields out of JSON values without building them up.
 pub struct JsonCodec {
-    fields: Vec<(Arc<str>, Vec<String>)>,
+    fields: Vec<SelectableField>,
     keep_values: bool,
 }
 
@@ -35,12 +46,10 @@ struct Metadata<'a> {
 type Members<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
 impl JsonCodec {
-    /// A codec for a resource with these selectable fields: the selector's name and the path of the value, member by
-    /// member. Absent values read as the empty text; numbers and booleans as their JSON text.
+    /// A codec for a resource with these selectable fields.
     #[must_use]
-    pub fn new(fields: &[(&str, &[&str])]) -> Self {
-        let owned = |(name, path): &(&str, &[&str])| (Arc::from(*name), path.iter().map(|s| (*s).to_owned()).collect());
-        Self { fields: fields.iter().map(owned).collect(), keep_values: false }
+    pub fn new(fields: Vec<SelectableField>) -> Self {
+        Self { fields, keep_values: false }
     }
 
     /// Keeps parsed forms, see [`CachedObject::keeping_value`].
@@ -73,8 +82,9 @@ impl ObjectCodec for JsonCodec {
         let mut fields = Vec::with_capacity(self.fields.len());
         if !self.fields.is_empty() {
             let members: Members<'_> = serde_json::from_slice(&spliced.wire).map_err(|error| error.to_string())?;
-            for (name, path) in &self.fields {
-                fields.push((Arc::clone(name), pick(&members, path).unwrap_or_default()));
+            for field in &self.fields {
+                let value = pick(&members, &field.path).unwrap_or_else(|| field.absent.clone());
+                fields.push((Arc::clone(&field.name), value));
             }
         }
         let (name, namespace) = (top.metadata.name.into_owned(), top.metadata.namespace.into_owned());
