@@ -17,6 +17,7 @@ use portcullis_storage::{Store, StoreError, Tenant};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
+use crate::admission::quota::QuotaLocks;
 use crate::authn::{self, Authenticators, ConnectionInfo};
 use crate::authz::{Authorizer, aggregate, feed};
 use crate::context::{Context, RequestContext, UserInfo};
@@ -60,6 +61,8 @@ pub struct ApiServer {
     pub health: Health,
     /// Node ports that are being handed out.
     pub reservations: Reservations,
+    /// Charges of one namespace's quotas come one after another.
+    pub quota_locks: QuotaLocks,
 }
 
 /// What an [`ApiServer`] is made of that it does not make itself.
@@ -93,6 +96,7 @@ impl ApiServer {
             flow: FlowControl::new(&parts.config),
             health: Health::default(),
             reservations: Reservations::default(),
+            quota_locks: QuotaLocks::default(),
             tenant: parts.tenant,
             config: parts.config,
             store: parts.store,

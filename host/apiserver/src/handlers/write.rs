@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::options::WriteOptions;
 use super::scope::{cache_of, store_error};
 use super::{Scope, names};
-use crate::admission::{AdmissionAttributes, Operation};
+use crate::admission::{AdmissionAttributes, Operation, classes, limits, quota, signing};
 use crate::context::RequestInfo;
 use crate::strategy;
 
@@ -74,7 +74,12 @@ pub async fn check_namespace(scope: &Scope, operation: Operation, name: &str) ->
 pub async fn validate(scope: &Scope, attributes: &AdmissionAttributes, object: &Value) -> Result<(), Status> {
     let object = Arc::new(object.clone());
     scope.server.admission.validate_object(&scope.cx, attributes, &object).await?;
-    scope.server.admission.validate(&scope.cx, attributes, &object).await
+    scope.server.admission.validate(&scope.cx, attributes, &object).await?;
+    signing::check(scope, attributes, &object)?;
+    limits::check(scope, attributes, &object)?;
+    classes::check(scope, attributes, &object)?;
+    // Last, so that what is refused is not charged.
+    quota::charge(scope, attributes, &object).await
 }
 
 /// Step 4, and the normal form afterwards.
@@ -82,6 +87,10 @@ pub async fn validate(scope: &Scope, attributes: &AdmissionAttributes, object: &
 /// # Errors
 /// Whatever a mutator answers.
 pub async fn mutate(scope: &Scope, attributes: &AdmissionAttributes, object: &mut Value) -> Result<(), Status> {
+    if attributes.operation == Operation::Create {
+        limits::fill_in(scope, attributes, object);
+        classes::fill_in(scope, attributes, object);
+    }
     scope.server.admission.mutate(&scope.cx, attributes, object).await?;
     normalise(scope, object);
     Ok(())
@@ -142,6 +151,7 @@ pub async fn create(
     let namespace = if scope.definition.namespaced { scope.namespace.as_str() } else { "" };
     names::fit_namespace(&mut object, namespace)?;
     dedup_owners(scope, &mut object);
+    let unlabelled = object::labels(&object).next().is_none();
     defaults::apply_defaults(&scope.definition, &mut object);
     if !options.applying {
         crate::ownership::track(scope, None, &mut object, options);
@@ -162,9 +172,10 @@ pub async fn create(
         if generated {
             let name = names::generate(object::generate_name(&object));
             object::meta_mut(&mut object).insert("name".into(), name.into());
+            defaults::apply_defaults(&scope.definition, &mut object);
         }
         object::name(&object).clone_into(&mut attributes.name);
-        match create_once(scope, object, options, &attributes).await {
+        match create_once(scope, object, unlabelled || options.applying, options, &attributes).await {
             Err(status) if generated && status.reason == "AlreadyExists" && attempt < ATTEMPTS_TO_NAME => {}
             other => return other,
         }
@@ -174,6 +185,7 @@ pub async fn create(
 async fn create_once(
     scope: &Scope,
     mut object: Value,
+    labels_by_default: bool,
     options: &WriteOptions,
     attributes: &AdmissionAttributes,
 ) -> Result<Value, Status> {
@@ -182,7 +194,7 @@ async fn create_once(
     if definition.generation && definition.kind != "CSIDriver" {
         object::meta_mut(&mut object).insert("generation".into(), 1.into());
     }
-    strategy::prepare_for_create(scope, &mut object)?;
+    strategy::prepare_for_create(scope, &mut object, labels_by_default)?;
     let claim = strategy::begin_create(scope, &mut object, options.dry_run).await?;
     let result = create_prepared(scope, object, options, attributes).await;
     strategy::finish(scope, claim, result.is_ok() && !options.dry_run).await;
