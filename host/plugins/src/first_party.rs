@@ -19,7 +19,9 @@ pub fn plugins() -> Vec<Value> {
         (
             "admission-defaults",
             json!({"stage": "mutator", "order": -90, "grants": {"clusterRead": true},
-                   "match": {"operations": ["CREATE"], "apiGroups": [""], "resources": ["pods"]}}),
+                   "match": {"operations": ["CREATE"], "apiGroups": ["", "storage.k8s.io"],
+                             "resources": ["pods", "nodes", "persistentvolumes", "persistentvolumeclaims",
+                                           "volumeattributesclasses"]}}),
         ),
         (
             "pod-security",
@@ -27,6 +29,16 @@ pub fn plugins() -> Vec<Value> {
                    "apiGroups": ["", "apps", "batch"],
                    "resources": ["pods", "pods/ephemeralcontainers", "podtemplates", "replicationcontrollers",
                                  "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs"]}}),
+        ),
+        (
+            "object-warnings",
+            json!({"stage": "validator", "order": -10, "failurePolicy": "Ignore",
+                   "match": {"operations": ["CREATE", "UPDATE"],
+                             "apiGroups": ["", "apps", "batch", "discovery.k8s.io", "networking.k8s.io"],
+                             "resources": ["pods", "podtemplates", "replicationcontrollers", "deployments", "replicasets",
+                                           "statefulsets", "daemonsets", "jobs", "cronjobs", "services", "serviceaccounts",
+                                           "persistentvolumes", "persistentvolumeclaims", "endpointslices",
+                                           "ingresses"]}}),
         ),
         ("validate-objects", json!({"stage": "objectValidator", "order": 0, "match": {"resources": ["*/*"]}})),
         ("scheduler-default", json!({"stage": "scheduler", "order": 0})),

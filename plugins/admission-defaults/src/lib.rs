@@ -1,6 +1,7 @@
-//! What every new pod gets: tolerations that keep it for five minutes on a node that went away, the priority of its
+//! What every new object of some kinds gets. Pods: tolerations that keep it for five minutes on a node that went away, the priority of its
 //! PriorityClass, and overhead and node constraints of its RuntimeClass (API reference: "Taints and Tolerations",
-//! "Pod Priority and Preemption", "Runtime Class").
+//! "Pod Priority and Preemption", "Runtime Class"). Nodes: a taint until they are ready. Volumes, claims and classes of
+//! their attributes: a finalizer that keeps them while they are used.
 
 mod priority;
 mod runtime;
@@ -31,19 +32,44 @@ impl Default for Config {
 }
 
 /// What is read of the document.
-pub const PATHS: [&str; 3] = ["/object/spec", "/request/operation", "/request/subResource"];
+pub const PATHS: [&str; 5] = [
+    "/object/spec",
+    "/request/operation",
+    "/request/subResource",
+    "/request/resource/resource",
+    "/object/metadata/finalizers",
+];
+
+/// Resources that are kept while they are used, and the finalizer that does it.
+const PROTECTED: [(&str, &str); 3] = [
+    ("persistentvolumeclaims", "kubernetes.io/pvc-protection"),
+    ("persistentvolumes", "kubernetes.io/pv-protection"),
+    ("volumeattributesclasses", "kubernetes.io/vac-protection"),
+];
+
+/// The taint of a node that has not said that it is ready.
+const NOT_READY: &str = "node.kubernetes.io/not-ready";
 
 /// Reads paths of an object, packed as a tape; `None` if there is none. As [`portcullis_sdk::host::get`], with the error
 /// as a sentence.
 pub type Get<'a> = &'a dyn Fn(&str, &str, &[&str]) -> Result<Option<Vec<u8>>, String>;
 
-/// What a new pod gets.
+/// What a new object gets.
 pub fn mutate(config: &Config, input: &Input, get: Get) -> Mutation {
     if input.str(1) != "CREATE" || !input.str(2).is_empty() {
         return Mutation::none();
     }
     let spec = input.get(0);
     let mut patch = Patch::new();
+    let resource = input.str(3);
+    if let Some((_, finalizer)) = PROTECTED.iter().find(|(protected, _)| *protected == resource) {
+        add_finalizer(input.get(4), finalizer, &mut patch);
+        return Mutation::patch(patch.into_operations());
+    }
+    if resource == "nodes" {
+        add_taint(spec, &mut patch);
+        return Mutation::patch(patch.into_operations());
+    }
     let mut run = || -> Result<(), String> {
         priority::resolve(config, spec, get, &mut patch)?;
         let from_class = runtime::apply(spec, get, &mut patch)?;
@@ -53,6 +79,23 @@ pub fn mutate(config: &Config, input: &Input, get: Get) -> Mutation {
     match run() {
         Ok(()) => Mutation::patch(patch.into_operations()),
         Err(message) => Mutation::deny(Denial::new(message)),
+    }
+}
+
+fn add_finalizer(had: ValueRef, finalizer: &str, patch: &mut Patch) {
+    let mut all: Vec<Value> = had.iter().map(to_json).collect();
+    if !all.iter().any(|known| known == finalizer) {
+        all.push(finalizer.into());
+        patch.add("/metadata/finalizers", &all);
+    }
+}
+
+fn add_taint(spec: ValueRef, patch: &mut Patch) {
+    let mut all: Vec<Value> = spec.get("taints").iter().map(to_json).collect();
+    let same = |taint: &Value| taint["key"] == NOT_READY && taint["effect"] == "NoSchedule";
+    if !all.iter().any(same) {
+        all.push(json!({"key": NOT_READY, "effect": "NoSchedule"}));
+        patch.add("/spec/taints", &all);
     }
 }
 

@@ -37,6 +37,28 @@ fn pod(rest: Value) -> Value {
     spec
 }
 
+/// Checks the only operation for a new object that is no pod.
+fn check_other(resource: &str, object: Value, expected: Option<(&str, Value)>) {
+    let request = json!({"operation": "CREATE", "resource": {"resource": resource}});
+    let document = json!({"object": object, "request": request});
+    let none = |_: &str, _: &str, _: &[&str]| Ok(None);
+    let mutation = mutate(&Config::default(), &Input::new(&project(&document, &PATHS)), &none);
+    let found = mutation.patch.into_iter().map(|op| (op.path, serde_json::from_str(&op.value).expect("JSON"))).next();
+    assert_eq!(found, expected.map(|(path, value)| (path.to_owned(), value)), "{resource}");
+}
+
+#[test]
+fn finalizers_and_taints() {
+    let claims = "persistentvolumeclaims";
+    let protection = json!(["a/b", "kubernetes.io/pvc-protection"]);
+    let with = |finalizers: &Value| json!({"metadata": {"finalizers": finalizers}});
+    check_other(claims, with(&json!(["a/b"])), Some(("/metadata/finalizers", protection.clone())));
+    check_other(claims, with(&protection), None);
+    let taint = json!([{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]);
+    check_other("nodes", json!({"spec": {}}), Some(("/spec/taints", taint.clone())));
+    check_other("nodes", json!({"spec": {"taints": taint}}), None);
+}
+
 #[test]
 fn tolerations() {
     let lost = |name: &str| json!({"key": format!("node.kubernetes.io/{name}"), "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
