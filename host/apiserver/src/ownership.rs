@@ -8,6 +8,7 @@ use portcullis_machinery::apply::{Writer, track_update};
 use crate::handlers::Scope;
 use crate::handlers::options::WriteOptions;
 use crate::negotiation::header;
+use crate::strategy;
 
 /// The name of the one who writes: `fieldManager=`, or what the User-Agent says before its first slash.
 pub fn manager(options: &WriteOptions, headers: &HeaderMap) -> String {
@@ -21,8 +22,17 @@ pub fn manager(options: &WriteOptions, headers: &HeaderMap) -> String {
 /// Fields that the endpoint does not write, as paths of keys.
 pub fn reset_fields(scope: &Scope) -> &'static [&'static [&'static str]] {
     match scope.sub() {
+        "" if scope.definition.kind == "CertificateSigningRequest" => &[&["spec"], &["status"]],
         "" if scope.definition.has_status() => &[&["status"]],
-        "status" => &[&["spec"]],
+        "status" => match scope.definition.kind.as_str() {
+            "CertificateSigningRequest" => &[&["spec"], &["status", "conditions"]],
+            "Deployment" => &[&["spec"], &["metadata", "labels"]],
+            "Pod" => &[&["spec"], &["metadata", "deletionTimestamp"], &["metadata", "ownerReferences"]],
+            kind if strategy::METADATA_KEPT_BY_STATUS.contains(&kind) => &[&["spec"], &["metadata"]],
+            _ => &[&["spec"]],
+        },
+        "approval" => &[&["spec"], &["status", "certificate"]],
+        "finalize" => &[&["status"]],
         _ => &[],
     }
 }

@@ -5,6 +5,7 @@
 //! change what, and who owns it afterwards.
 
 mod managed;
+pub mod scale;
 mod set;
 mod typed;
 
@@ -83,7 +84,7 @@ pub fn apply(live: &Value, configuration: &Value, force: bool, writer: &Writer<'
     let live = without_managed_fields(live);
     if managed.0.is_empty() && exists {
         // Whoever wrote the object before anyone applied keeps what is in it, under a name of its own.
-        let before = Writer { manager: "before-first-apply", reset_fields: &[], ..*writer };
+        let before = Writer { manager: "before-first-apply", ..*writer };
         record(&mut managed, &typed::blank(writer.schema, 0), &live, &before);
     }
     match try_apply(&live, configuration, managed.clone(), force, writer) {

@@ -1,17 +1,28 @@
 //! The scale subresource: how many replicas, as `autoscaling/v1` Scale, of four kinds alike.
+//!
+//! A Scale is written like any object: decoded, patched and applied as its own kind, with owners of its own. What comes
+//! of it is then put into the object that it scales, replicas and owners both.
+
+use std::sync::Arc;
 
 use axum::body::Body;
+use bytes::Bytes;
 use http::{Method, Response};
-use portcullis_machinery::schema::Schema;
+use portcullis_machinery::apply::scale as owners;
+use portcullis_machinery::codec::Media;
+use portcullis_machinery::definition::ResourceDefinition;
+use portcullis_machinery::schema::builtin;
 use portcullis_machinery::selector::LabelSelector;
-use portcullis_machinery::{Status, Value, codec, object, patch as patches};
+use portcullis_machinery::status::{Cause, FieldErrorType};
+use portcullis_machinery::{Status, Value, codec, object};
 use serde_json::json;
 
-use super::options::{WriteKind, write_options};
-use super::patch::{PatchKind, kind_of};
+use super::options::{WriteKind, WriteOptions, write_options};
+use super::patch::{Patch, PatchKind, kind_of};
 use super::transform::respond_object;
 use super::{Scope, body, get, update};
 use crate::negotiation::body_media;
+use crate::ownership;
 
 /// The Scale of an object.
 fn scale_of(owner: &Value) -> Value {
@@ -45,19 +56,31 @@ fn selector_text(owner: &Value) -> String {
     parsed.map(|selector| selector.to_string()).unwrap_or_default()
 }
 
+/// The request's scope with the Scale as its kind.
+fn scope_of_scale(scope: &Scope) -> Option<Scope> {
+    let schema = builtin::schema("io.k8s.api.autoscaling.v1.Scale")?;
+    let definition = ResourceDefinition {
+        group: "autoscaling".into(),
+        version: "v1".into(),
+        kind: "Scale".into(),
+        schema,
+        ..(*scope.definition).clone()
+    };
+    Some(Scope { definition: Arc::new(definition), ..scope.clone() })
+}
+
 /// Answers a request for the scale.
 ///
 /// # Errors
 /// As the reference answers.
 pub async fn scale(scope: &Scope, method: &Method, request_body: Body) -> Result<Response<Body>, Status> {
+    let of_scale = scope_of_scale(scope).ok_or_else(|| Status::internal("there is no type of Scales"))?;
     if *method == Method::GET {
         let found = get::find(scope).await?;
-        return respond_object(scope, 200, &scale_of(&scope.object_of(&found)));
+        return respond_object(&of_scale, 200, &scale_of(&scope.object_of(&found)));
     }
-    let limit = scope.server.config.max_request_body_bytes;
-    let patching = *method == Method::PATCH;
-    let kind = if patching { Some(kind_of(scope)?) } else { None };
-    let bytes = body::read(request_body, limit).await?;
+    let kind = if *method == Method::PATCH { Some(kind_of(scope)?) } else { None };
+    let bytes = body::read(request_body, scope.server.config.max_request_body_bytes).await?;
     let options = write_options(
         &scope.query,
         match kind {
@@ -66,64 +89,88 @@ pub async fn scale(scope: &Scope, method: &Method, request_body: Body) -> Result
             None => WriteKind::Update,
         },
     )?;
-    let media = if patching { codec::Media::Yaml } else { body_media(&scope.headers)? };
-    let sent = match kind {
-        Some(PatchKind::Json) => Value::Null,
-        _ => {
-            codec::decode(&bytes, media)
-                .map_err(|error| Status::bad_request(format!("the object provided is unrecognized: {error}")))?
-                .object
+    let source = match kind {
+        Some(kind) => Wanted::Patch(Patch { kind, body: bytes }),
+        None => Wanted::Object(decode(&of_scale, &bytes, &options)?),
+    };
+    let (change_scope, change_options) = (scope.clone(), options.clone());
+    let answer_scope = of_scale.clone();
+    let change = move |owner: &Value| changed(&change_scope, &of_scale, &source, &change_options, owner);
+    let (stored, _) = update::apply(scope, &update::Source::Owned(Box::new(change)), &options).await?;
+    respond_object(&answer_scope, 200, &scale_of(&stored))
+}
+
+enum Wanted {
+    Object(Value),
+    Patch(Patch),
+}
+
+/// Reads the Scale of a PUT.
+fn decode(of_scale: &Scope, bytes: &Bytes, options: &WriteOptions) -> Result<Value, Status> {
+    let media = body_media(&of_scale.headers)?;
+    let found = match media {
+        Media::Protobuf => String::new(),
+        Media::Json | Media::Yaml => {
+            codec::decode(bytes, media).map(|decoded| object::kind(&decoded.object).to_owned()).unwrap_or_default()
         }
     };
-    let (group, resource, name) = (scope.group().to_owned(), scope.resource().to_owned(), scope.name.clone());
-    let change = move |owner: &Value| {
-        let now = scale_of(owner);
-        let wanted = match kind {
-            None => sent.clone(),
-            Some(PatchKind::Json) => patches::json_patch(&now, &bytes)?,
-            Some(PatchKind::Merge | PatchKind::Apply) => patches::merge_patch(&now, &sent)?,
-            Some(PatchKind::Strategic) => {
-                let any = Schema::plain(portcullis_machinery::schema::Shape::Any);
-                patches::strategic_merge(&now, &sent, &any)?
+    if !matches!(found.as_str(), "" | "Scale") {
+        return Err(Status::bad_request(format!(
+            "{found} in version \"v1\" cannot be handled as a Scale: converting (v1.{found}) to (autoscaling.Scale): \
+             unknown conversion"
+        )));
+    }
+    let expected =
+        body::Expected { group: "autoscaling", version: "v1", kind: "Scale", schema: &of_scale.definition.schema };
+    body::decode(&of_scale.cx, bytes, media, expected, options.validation)
+}
+
+/// The object with the replicas that its Scale is to have.
+fn changed(
+    scope: &Scope,
+    of_scale: &Scope,
+    wanted: &Wanted,
+    options: &WriteOptions,
+    owner: &Value,
+) -> Result<Value, Status> {
+    let mut now = scale_of(owner);
+    if let Some(fields) = owners::to_scale(owner) {
+        object::set_at(&mut now, &["metadata", "managedFields"], fields);
+    }
+    let new = match wanted {
+        Wanted::Object(sent) => {
+            let mut new = sent.clone();
+            if !object::name(&new).is_empty() {
+                super::names::check_name(&new, &scope.name)?;
             }
-        };
-        if object::kind(&wanted) != "Scale" && !object::kind(&wanted).is_empty() {
-            let kind = object::kind(&wanted);
-            return Err(Status::bad_request(format!(
-                "{kind} in version \"v1\" cannot be handled as a Scale: converting ({kind}) to (v1.Scale): unknown conversion"
-            )));
+            ownership::track(of_scale, Some(&now), &mut new, options);
+            new
         }
-        if patching || !object::name(&wanted).is_empty() {
-            super::names::check_name(&wanted, &name)?;
+        Wanted::Patch(patch) => {
+            let mut new = patch.apply(of_scale, Some(&now), options)?;
+            if patch.kind != PatchKind::Apply {
+                ownership::track(of_scale, Some(&now), &mut new, options);
+            }
+            super::names::check_name(&new, &scope.name)?;
+            new
         }
-        let replicas = match object::get_at(&wanted, &["spec", "replicas"]) {
-            None | Some(Value::Null) => 0,
-            Some(value) => value.as_i64().ok_or_else(|| {
-                Status::bad_request(
-                    "Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal into Go struct field \
-                     ScaleSpec.spec.replicas of type int32",
-                )
-            })?,
-        };
-        if replicas < 0 {
-            let cause = portcullis_machinery::status::Cause::field(
-                portcullis_machinery::status::FieldErrorType::Invalid,
-                "spec.replicas",
-                &replicas.to_string(),
-                "must be greater than or equal to 0",
-            );
-            return Err(Status::invalid("autoscaling", "Scale", &name, vec![cause]));
-        }
-        let uid = object::uid(&wanted);
-        let version = object::resource_version(&wanted);
-        let stale = !version.is_empty() && version != object::resource_version(owner);
-        if (!uid.is_empty() && uid != object::uid(owner)) || stale {
-            return Err(Status::modified(&group, &resource, &name));
-        }
-        let mut changed = owner.clone();
-        object::set_at(&mut changed, &["spec", "replicas"], replicas);
-        Ok(changed)
     };
-    let (stored, _) = update::apply(scope, &update::Source::Change(Box::new(change)), &options).await?;
-    respond_object(scope, 200, &scale_of(&stored))
+    let replicas = object::i64_at(&new, &["spec", "replicas"]).unwrap_or(0);
+    if replicas < 0 {
+        let detail = "must be greater than or equal to 0";
+        let cause = Cause::field(FieldErrorType::Invalid, "spec.replicas", &replicas.to_string(), detail);
+        return Err(Status::invalid("autoscaling", "Scale", &scope.name, vec![cause]));
+    }
+    let (uid, version) = (object::uid(&new), object::resource_version(&new));
+    let stale = !version.is_empty() && version != object::resource_version(owner);
+    if (!uid.is_empty() && uid != object::uid(owner)) || stale {
+        return Err(Status::modified(scope.group(), scope.resource(), &scope.name));
+    }
+    let mut changed = owner.clone();
+    object::set_at(&mut changed, &["spec", "replicas"], replicas);
+    match owners::to_owner(owner, &new, &scope.definition.api_version()) {
+        Some(fields) => object::set_at(&mut changed, &["metadata", "managedFields"], fields),
+        None => drop(object::remove_at(&mut changed, &["metadata", "managedFields"])),
+    }
+    Ok(changed)
 }

@@ -29,8 +29,10 @@ pub enum Source {
     Replace(Value),
     /// The client's patch.
     Patch(patch::Patch),
-    /// A change by the server (scale, binding, …).
+    /// A change by the server (binding, eviction, …).
     Change(Change),
+    /// A change that sees to the fields' owners itself (scale).
+    Owned(Change),
 }
 
 /// Answers a PUT.
@@ -112,7 +114,7 @@ async fn make(scope: &Scope, source: &Source, options: &WriteOptions) -> Result<
             names::check_name(&object, &scope.name)?;
             object
         }
-        Source::Change(_) => return Err(scope.not_found()),
+        Source::Change(_) | Source::Owned(_) => return Err(scope.not_found()),
     };
     let uid = object::uid(&object);
     if !uid.is_empty() {
@@ -174,6 +176,7 @@ async fn attempt(
             ownership::track(scope, Some(&old), &mut new, options);
             new
         }
+        Source::Owned(change) => change(&old)?,
     };
     let mut attributes =
         scope.attributes(Operation::Update, name, options.dry_run, options_value(options, "UpdateOptions"));

@@ -139,11 +139,32 @@ pub(super) fn check(value: &Value, schema: Option<&SchemaRef>, path: &str, error
         }
         (Shape::Bool, value) if !value.is_boolean() => "boolean",
         (Shape::Int32 | Shape::Int64 | Shape::Number, value) if !value.is_number() => "numeric (int or float)",
+        (Shape::Quantity | Shape::IntOrString, Value::Object(_) | Value::Array(_)) => "any scalar",
         _ => return,
     };
-    let found = crate::patch::go_text(value);
-    let found = if value.is_string() { format!("&{{{found}}}") } else { found };
+    let found = match (expected, value) {
+        // Each check of the reference has its own way to show what it found.
+        ("string", value) => format!("&value.valueUnstructured{{Value:{}}}", go_syntax(value)),
+        ("numeric (int or float)", Value::String(_)) => "string".to_owned(),
+        ("numeric (int or float)", Value::Bool(_)) => "bool".to_owned(),
+        ("numeric (int or float)", Value::Array(_)) => "[]interface {}".to_owned(),
+        ("numeric (int or float)", Value::Object(_)) => "map[string]interface {}".to_owned(),
+        (_, value) => format!("&{{{}}}", crate::patch::go_text(value)),
+    };
     errors.push(format!("{path}: expected {expected}, got {found}"));
+}
+
+/// A value as the reference's language writes it down.
+fn go_syntax(value: &Value) -> String {
+    match value {
+        Value::Array(items) => format!("[]interface {{}}{{{}}}", items.iter().map(go_syntax).collect::<Vec<_>>().join(", ")),
+        Value::Object(members) => {
+            let members: Vec<String> =
+                members.iter().map(|(key, value)| format!("{key:?}:{}", go_syntax(value))).collect();
+            format!("map[string]interface {{}}{{{}}}", members.join(", "))
+        }
+        other => other.to_string(),
+    }
 }
 
 /// The paths that a configuration has, and so claims.
@@ -351,6 +372,8 @@ pub(super) fn blank(schema: &SchemaRef, depth: usize) -> Value {
         for field in schema.fields() {
             if is_by_value(field) {
                 members.insert(field.name.to_string(), blank(&field.schema, depth + 1));
+            } else if field.emit == Emit::Always && matches!(field.schema.shape, Shape::List(_) | Shape::Map(_)) {
+                members.insert(field.name.to_string(), Value::Null);
             }
         }
     }
