@@ -118,13 +118,18 @@ fn open_api(headers: &HeaderMap, document: &Value, content_type: &'static str) -
 }
 
 fn open_api_v3(registry: &Registry, headers: &HeaderMap, path: &str) -> Response<Body> {
-    let Some(hash) = openapi::document_hash(registry, path) else {
-        return respond::raw(404, "text/plain; charset=utf-8", Body::empty());
-    };
+    let Some(hash) = openapi::document_hash(registry, path) else { return nothing() };
     tagged(headers, &format!("\"{hash}\""), || match openapi::v3_document(registry, &openapi::NoDescriptions, path) {
         Some(document) => respond::raw(200, "application/json", serde_json::to_vec(&document).unwrap_or_default()),
-        None => respond::raw(404, "text/plain; charset=utf-8", Body::empty()),
+        None => nothing(),
     })
+}
+
+/// 404 without a body.
+fn nothing() -> Response<Body> {
+    let mut response = respond::raw(404, "text/plain", Body::empty());
+    response.headers_mut().remove(http::header::CONTENT_TYPE);
+    response
 }
 
 fn open_api_v2(registry: &Registry, headers: &HeaderMap) -> Result<Response<Body>, Status> {

@@ -3,12 +3,14 @@
 
 pub mod allocate;
 pub mod convert;
+mod disabled;
+mod pod;
 pub mod prepare;
 
 use portcullis_machinery::{Status, Value, object};
 
 use crate::handlers::Scope;
-pub use prepare::{prepare_for_create, prepare_for_update};
+pub use prepare::{METADATA_KEPT_BY_STATUS, prepare_for_create, prepare_for_update};
 
 /// What becomes of dependents if a deletion does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,6 +23,7 @@ pub fn apply_defaults(definition: &ResourceDefinition, object: &mut Value) {
         ("apps", "StatefulSet") => workloads::stateful_set(object),
         ("batch", "Job") => workloads::job(object),
         ("batch", "CronJob") => workloads::cron_job(object),
+        ("autoscaling", "HorizontalPodAutoscaler") if definition.version == "v1" => others::autoscaler_v1(object),
         (group, kind) => others::defaults(group, kind, object),
     }
 }

@@ -1,6 +1,7 @@
 //! OpenAPI documents: what `kubectl explain`, client-side validation and code generators read.
 
 mod document;
+mod unversioned;
 
 use serde_json::json;
 use sha2::{Digest as _, Sha512};
@@ -32,9 +33,10 @@ impl Descriptions for NoDescriptions {
 /// `GET /openapi/v3`: path (`apis/apps/v1`) to `{"serverRelativeURL": "/openapi/v3/apis/apps/v1?hash=…"}`. The hash is
 /// [`document_hash`] of each document, taken from the registry's content so that documents need not be built for it.
 pub fn v3_index(registry: &Registry) -> Value {
-    let paths: serde_json::Map<String, Value> = versions(registry)
-        .filter_map(|(group, version)| {
-            let path = path_of(group, version);
+    let of_versions = versions(registry).map(|(group, version)| path_of(group, version));
+    let paths: serde_json::Map<String, Value> = of_versions
+        .chain(unversioned::paths(registry))
+        .filter_map(|path| {
             let hash = document_hash(registry, &path)?;
             Some((path.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")})))
         })
@@ -60,15 +62,22 @@ fn served<'a>(registry: &'a Registry, path: &str) -> Option<(&'a str, &'a str)> 
 
 /// `GET /openapi/v3/<path>`, where path is `api/v1` or `apis/<group>/<version>`, if it is served.
 pub fn v3_document(registry: &Registry, descriptions: &dyn Descriptions, path: &str) -> Option<Value> {
-    let (group, version) = served(registry, path)?;
-    Some(document::v3(registry, descriptions, group, version))
+    match served(registry, path) {
+        Some((group, version)) => Some(document::v3(registry, descriptions, group, version)),
+        None => unversioned::document(registry, descriptions, path),
+    }
 }
 
 /// The hash in the index for a document, which is also its `ETag`.
 pub fn document_hash(registry: &Registry, path: &str) -> Option<String> {
-    let (group, version) = served(registry, path)?;
     let mut hash = Sha512::new();
     hash.update(env!("CARGO_PKG_VERSION"));
+    let Some((group, version)) = served(registry, path) else {
+        // What these documents say does not change with what is served, beyond whether they are there.
+        unversioned::paths(registry).any(|known| known == path).then_some(())?;
+        hash.update(path);
+        return Some(hash.finalize().iter().take(32).map(|byte| format!("{byte:02X}")).collect());
+    };
     for definition in registry.in_version(group, version) {
         // The types of built-in kinds come with the crate's version, and some of them contain themselves; those of
         // custom resources are finite and change with the definition.

@@ -4,10 +4,14 @@
 mod json;
 mod merge;
 mod strategic;
+mod text;
+mod unstructured;
 
 pub use json::json_patch;
 pub use merge::merge_patch;
 pub use strategic::strategic_merge;
+pub use text::{as_patched, touched_by};
+pub use unstructured::conversion_error;
 
 use crate::Status;
 use serde_json::Value;

@@ -101,6 +101,13 @@ impl Quantity {
         self.nanos as f64 / 1e9
     }
 
+    /// The quantity rounded up to whole thousandths; `None` if it has no finer part.
+    pub fn rounded_to_milli(&self) -> Option<Self> {
+        let unit = NANO / 1000;
+        let rest = self.nanos % unit;
+        (rest != 0).then(|| Self { nanos: (self.nanos / unit + rest.signum()) * unit, format: self.format })
+    }
+
     /// Whether it is nought.
     pub fn is_zero(&self) -> bool {
         self.nanos == 0

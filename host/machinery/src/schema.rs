@@ -66,6 +66,8 @@ pub enum Shape {
 pub struct ObjectShape {
     /// Filled in once, after the type exists, so that types may refer to each other.
     pub(crate) fields: OnceLock<Box<[Field]>>,
+    /// Where the fields are, in the order in which the type declares them.
+    pub(crate) declared: OnceLock<Box<[usize]>>,
     /// Whether unknown fields are kept (`x-kubernetes-preserve-unknown-fields`).
     pub preserve_unknown: bool,
     /// `x-kubernetes-map-type: atomic`: appliers own the object as a whole.
@@ -205,9 +207,18 @@ impl ObjectShape {
         self.fields.get().map_or(&[], |fields| fields)
     }
 
+    /// The fields, in the order in which the type declares them, which is that of the reference's own JSON.
+    pub fn declared(&self) -> impl Iterator<Item = &Field> {
+        let places = self.declared.get().map_or(&[][..], |places| places);
+        places.iter().filter_map(|place| self.fields().get(*place))
+    }
+
     /// Gives the type its fields; only the first call counts.
     pub(crate) fn set_fields(&self, mut fields: Vec<Field>) {
+        let names: Vec<Arc<str>> = fields.iter().map(|field| field.name.clone()).collect();
         fields.sort_by(|a, b| a.name.cmp(&b.name));
+        let place = |name: &Arc<str>| fields.partition_point(|field| field.name < *name);
+        let _ = self.declared.set(names.iter().map(place).collect());
         let _ = self.fields.set(fields.into_boxed_slice());
     }
 }

@@ -74,7 +74,7 @@ pub fn decode(
         }
     }
     let wanted = portcullis_machinery::definition::api_version(expected.group, expected.version);
-    let (given_kind, given_version) = (object::kind(&value).to_owned(), object::api_version(&value).to_owned());
+    let (given_kind, given_version) = (said(&value, body, "kind"), said(&value, body, "apiVersion"));
     let kind_fits = given_kind.is_empty() || given_kind == kind;
     let version_fits = given_version.is_empty() || given_version == wanted;
     if !kind_fits || !version_fits {
@@ -90,18 +90,29 @@ pub fn decode(
              version \"{in_version}\" in scheme \"pkg/api/legacyscheme/scheme.go:30\""
         )));
     }
-    if given_kind.is_empty() {
+    if object::kind(&value).is_empty() {
         object::set_at(&mut value, &["kind"], kind);
     }
-    if given_version.is_empty() {
+    if object::api_version(&value).is_empty() {
         object::set_at(&mut value, &["apiVersion"], wanted.as_str());
     }
     let unknown = codec::conform(&mut value, expected.schema)
         .map_err(|error| codec::undecodable(kind, expected.version, &error))?;
-    let mut strict = decoded.strict_errors;
-    strict.extend(unknown);
+    let strict = codec::strict_errors(body, media, decoded.strict_errors, unknown);
     report(cx, kind, expected.version, &strict, validation)?;
     Ok(value)
+}
+
+/// What the body says of its kind or version. Which of the two it is, the reference tells without regard to case.
+fn said(value: &Value, body: &[u8], key: &str) -> String {
+    let keys = value.as_object().into_iter().flat_map(|members| members.keys());
+    let same: Vec<&str> = keys.map(String::as_str).filter(|name| name.eq_ignore_ascii_case(key)).collect();
+    let found = match same.as_slice() {
+        [] => None,
+        [only] => value.get(*only),
+        several => codec::last_key(body, several).and_then(|last| value.get(last)),
+    };
+    found.and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// Warns of unknown and duplicate fields, or refuses them, as the request asked.

@@ -44,9 +44,21 @@ async fn read_options(scope: &Scope, request_body: Body) -> Result<DeleteOptions
 /// As the reference answers.
 pub async fn delete(scope: &Scope, request_body: Body) -> Result<Response<Body>, Status> {
     let options = read_options(scope, request_body).await?;
+    warn_of_orphans(scope, &options);
     let (answer, gone) = remove(scope, &options).await?;
     let code = if !gone && options.orphan == Some(false) { 202 } else { 200 };
     respond_object(scope, code, &answer)
+}
+
+/// Says that pods stay, which those who delete a job rarely expect.
+fn warn_of_orphans(scope: &Scope, options: &DeleteOptions) {
+    let job = scope.definition.kind == "Job" && scope.group() == "batch";
+    if job && options.propagation.is_none() && options.orphan.is_none() {
+        scope.cx.warn(
+            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove \
+             them or set propagationPolicy=Orphan to suppress this warning",
+        );
+    }
 }
 
 /// Deletes the object that the path names, or marks it for deletion. Returns the answer's object (or Status) and
@@ -281,6 +293,7 @@ fn answer(scope: &Scope, object: &Value) -> Value {
 pub async fn delete_collection(scope: &Scope, request_body: Body) -> Result<Response<Body>, Status> {
     let selection = ListOptions::read(&scope.query, &scope.definition, false)?;
     let options = read_options(scope, request_body).await?;
+    warn_of_orphans(scope, &options);
     let page = list::page(scope, &selection).await?;
     for found in &page.objects {
         let mut one = scope.clone();

@@ -103,12 +103,18 @@ impl Patch {
             PatchKind::Merge => patch::merge_patch(old, &decoded("error decoding patch: ")?)?,
             PatchKind::Strategic | PatchKind::Apply => patch::strategic_merge(old, &decoded("")?, schema)?,
         };
-        let text = if self.kind == PatchKind::Strategic {
-            String::from_utf8_lossy(&self.body).into_owned()
-        } else {
-            String::from_utf8_lossy(&codec::encode(&new)).into_owned()
+        // Only a refusal needs the text.
+        let patched = new.clone();
+        let text = || {
+            let sent: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+            match self.kind {
+                PatchKind::Json => patch::as_patched(&patched, schema, &patch::touched_by(&sent)),
+                PatchKind::Merge => patch::as_patched(&patched, schema, &sent),
+                PatchKind::Strategic | PatchKind::Apply => patch::go_text(&sent),
+            }
         };
         let refuse = |why: &str| {
+            let text = text();
             let value = Value::from(text.as_str()).to_string();
             let cause = Cause::field(FieldErrorType::Invalid, "patch", &value, why);
             Status::invalid("", "", "", vec![cause])
@@ -117,7 +123,12 @@ impl Patch {
         if kind != object::kind(old) || version != object::api_version(old) {
             return Err(refuse(&format!("no kind \"{kind}\" is registered for version \"{version}\"")));
         }
-        strict.extend(codec::conform(&mut new, schema).map_err(|error| refuse(&error.0))?);
+        let conversion =
+            if self.kind == PatchKind::Strategic { patch::conversion_error(&new, schema) } else { None };
+        strict.extend(
+            codec::conform(&mut new, schema)
+                .map_err(|error| refuse(conversion.as_deref().unwrap_or(&error.0)))?,
+        );
         match options.validation {
             FieldValidation::Strict if !strict.is_empty() => {
                 return Err(refuse(&format!("strict decoding error: {}", strict.join(", "))));
@@ -154,8 +165,7 @@ impl Patch {
                 let list = decoded.strict_errors.join(", ");
                 return Err(Status::bad_request(format!("error strict decoding YAML: {list}")));
             }
-            FieldValidation::Warn => decoded.strict_errors.iter().for_each(|error| scope.cx.warn(error.clone())),
-            FieldValidation::Ignore | FieldValidation::Strict => {}
+            FieldValidation::Warn | FieldValidation::Ignore | FieldValidation::Strict => {}
         }
         let made;
         let live = match old {
@@ -177,6 +187,10 @@ impl Patch {
             now: Timestamp::now(),
         };
         let mut new = apply(live, &decoded.object, options.force, &writer)?;
+        // What is not applied gets no warnings.
+        if options.validation == FieldValidation::Warn {
+            decoded.strict_errors.iter().for_each(|error| scope.cx.warn(error.clone()));
+        }
         codec::conform(&mut new, &definition.schema)
             .map_err(|error| Status::failure(500, "", format!("failed to create typed patch object: {error}")))?;
         defaults::apply_defaults(definition, &mut new);

@@ -9,6 +9,7 @@ use super::Scope;
 use crate::negotiation::{Output, Transform};
 use crate::request_info::first;
 use crate::respond;
+use crate::strategy::prepare::TEMPLATE_GENERATION;
 
 /// How much of the object a table's row carries (`includeObject=`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +41,17 @@ pub fn include(scope: &Scope) -> Result<Include, Status> {
 
 /// A PartialObjectMetadata of an object.
 pub fn partial(output: &Output, object: &Value) -> Value {
-    json!({
-        "kind": "PartialObjectMetadata",
-        "apiVersion": output.meta_version(),
-        "metadata": object.get("metadata").cloned().unwrap_or_else(|| json!({})),
-    })
+    let mut metadata = object.get("metadata").cloned().unwrap_or_else(|| json!({}));
+    // This annotation is a field in the reference's own form of the kind, from which it takes the metadata.
+    if object.get("kind").and_then(Value::as_str) == Some("DaemonSet")
+        && let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut)
+    {
+        annotations.remove(TEMPLATE_GENERATION);
+        if annotations.is_empty() {
+            portcullis_machinery::object::remove_at(&mut metadata, &["annotations"]);
+        }
+    }
+    json!({"kind": "PartialObjectMetadata", "apiVersion": output.meta_version(), "metadata": metadata})
 }
 
 /// A Table of objects. `metadata` is the list's; `columns` is whether the column definitions are to be given.
@@ -109,6 +116,6 @@ pub fn respond_object(scope: &Scope, code: u16, object: &Value) -> Result<Respon
 
 /// The name of the reference's package for the group, which some of its messages show.
 pub fn go_package(scope: &Scope) -> &str {
-    let group = scope.group();
+    let group = scope.definition.storage.group.as_str();
     if group.is_empty() { "core" } else { group.split('.').next().unwrap_or(group) }
 }

@@ -3,20 +3,31 @@
 use portcullis_machinery::{Status, Value, object};
 use serde_json::json;
 
+use super::{disabled, pod};
 use crate::handlers::Scope;
 
 /// How often a DaemonSet's template has changed; the field of old versions lives on as an annotation.
-const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+pub const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 const TEMPLATE_PATH: [&str; 3] = ["metadata", "annotations", TEMPLATE_GENERATION];
+
+/// Kinds whose status endpoint leaves all metadata as it is.
+pub const METADATA_KEPT_BY_STATUS: [&str; 6] = [
+    "ValidatingAdmissionPolicy",
+    "VolumeAttachment",
+    "ResourceClaim",
+    "ServiceCIDR",
+    "FlowSchema",
+    "PriorityLevelConfiguration",
+];
 
 /// Kinds whose `status` a client may set on creation, although they have a status subresource.
 const STATUS_ON_CREATE: [&str; 1] = ["Node"];
 
-/// Prepares a new object.
+/// Prepares a new object. `labels_by_default` is whether the client gave it no labels.
 ///
 /// # Errors
 /// None at present; kinds may refuse.
-pub fn prepare_for_create(scope: &Scope, object: &mut Value) -> Result<(), Status> {
+pub fn prepare_for_create(scope: &Scope, object: &mut Value, labels_by_default: bool) -> Result<(), Status> {
     let definition = &scope.definition;
     let kind = definition.kind.as_str();
     if definition.has_status() && !STATUS_ON_CREATE.contains(&kind) {
@@ -26,6 +37,7 @@ pub fn prepare_for_create(scope: &Scope, object: &mut Value) -> Result<(), Statu
         return Ok(());
     }
     let now = object::now_rfc3339();
+    disabled::drop_fields(kind, object, None);
     match kind {
         "Namespace" => {
             object::set_at(object, &["status"], json!({"phase": "Active"}));
@@ -36,13 +48,14 @@ pub fn prepare_for_create(scope: &Scope, object: &mut Value) -> Result<(), Statu
             object::set_at(object, &["spec", "finalizers"], finalizers);
         }
         "Pod" => {
+            pod::prepare_new(object);
             let class = qos_class(object);
             object::set_at(object, &["status"], json!({"phase": "Pending", "qosClass": class}));
             if !object::list_at(object, &["spec", "schedulingGates"]).is_empty() {
                 let condition = json!({
                     "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
                     "message": "Scheduling is blocked due to non-empty scheduling gates",
-                    "lastProbeTime": null, "lastTransitionTime": null,
+                    "lastProbeTime": null, "lastTransitionTime": now,
                 });
                 object::set_at(object, &["status", "conditions"], json!([condition]));
             }
@@ -82,7 +95,7 @@ pub fn prepare_for_create(scope: &Scope, object: &mut Value) -> Result<(), Statu
             let given = object::annotation(object, TEMPLATE_GENERATION).and_then(|text| text.parse::<i64>().ok());
             object::set_at(object, &TEMPLATE_PATH, given.unwrap_or(0).max(1).to_string());
         }
-        "Job" => job_selector(object),
+        "Job" => job_selector(object, labels_by_default),
         "LimitRange" if object::name(object).is_empty() => {
             object::set_at(object, &["metadata", "name"], uuid::Uuid::new_v4().to_string());
         }
@@ -148,6 +161,7 @@ fn prepare_main(kind: &str, builtin: bool, new: &mut Value, old: &Value) {
     if !builtin {
         return;
     }
+    disabled::drop_fields(kind, new, Some(old));
     match kind {
         "Namespace" => copy(new, old, &["spec", "finalizers"]),
         "Secret" if object::str_at(new, &["type"]).unwrap_or("").is_empty() => copy(new, old, &["type"]),
@@ -212,12 +226,7 @@ fn prepare_status(scope: &Scope, new: &mut Value, old: &Value) {
         "Deployment" => &["labels"],
         "Pod" => &["ownerReferences"],
         "APIService" | "CertificateSigningRequest" => &["labels", "annotations", "finalizers", "ownerReferences"],
-        "ValidatingAdmissionPolicy"
-        | "VolumeAttachment"
-        | "ResourceClaim"
-        | "ServiceCIDR"
-        | "FlowSchema"
-        | "PriorityLevelConfiguration" => &["labels", "annotations", "finalizers", "ownerReferences"],
+        kind if METADATA_KEPT_BY_STATUS.contains(&kind) => &["labels", "annotations", "finalizers", "ownerReferences"],
         _ if !scope.definition.builtin => &["labels", "annotations", "finalizers", "ownerReferences"],
         _ => &[],
     };
@@ -225,6 +234,7 @@ fn prepare_status(scope: &Scope, new: &mut Value, old: &Value) {
         copy(new, old, &["metadata", field]);
     }
     match kind {
+        "DaemonSet" => copy(new, old, &TEMPLATE_PATH),
         "Pod" if object::str_at(new, &["status", "qosClass"]).unwrap_or("").is_empty() => {
             copy(new, old, &["status", "qosClass"]);
         }
@@ -353,10 +363,14 @@ fn store_versions(definition: &mut Value) {
 }
 
 /// A job without a manual selector selects its own pods by its uid, under the present and the older label.
-fn job_selector(job: &mut Value) {
+fn job_selector(job: &mut Value, labels_by_default: bool) {
     if object::bool_at(job, &["spec", "manualSelector"]) {
         return;
     }
+    // Labels that the job has from its template are the template's, also what is added to them here.
+    let shared = labels_by_default
+        && object::labels(job).next().is_some()
+        && job.pointer("/metadata/labels") == job.pointer("/spec/template/metadata/labels");
     let (name, uid) = (object::name(job).to_owned(), object::uid(job).to_owned());
     let labels = [
         ("controller-uid", &uid),
@@ -367,6 +381,10 @@ fn job_selector(job: &mut Value) {
     let on_pods = object::object_at(job, &["spec", "template", "metadata", "labels"]);
     for (key, value) in labels {
         on_pods.entry(key).or_insert_with(|| value.as_str().into());
+    }
+    if shared {
+        let labels = on_pods.clone();
+        object::set_at(job, &["metadata", "labels"], Value::Object(labels));
     }
     if object::get_at(job, &["spec", "selector"]).is_none() {
         object::set_at(job, &["spec", "selector"], json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}));

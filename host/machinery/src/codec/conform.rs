@@ -19,6 +19,8 @@ const MAX_REPORTED: usize = 100;
 enum Path<'a> {
     Root,
     Key(&'a Path<'a>, &'a str),
+    /// A key of a map, which errors about types leave out.
+    MapKey(&'a Path<'a>, &'a str),
     Index(&'a Path<'a>, usize),
 }
 
@@ -33,6 +35,8 @@ impl Path<'_> {
                 }
                 text.push_str(key);
             }
+            Path::MapKey(parent, _) if !indices => parent.write(text, indices),
+            Path::MapKey(parent, key) => Path::Key(parent, key).write(text, indices),
             Path::Index(parent, index) => {
                 parent.write(text, indices);
                 if indices {
@@ -79,16 +83,17 @@ fn bare(go_type: &str) -> &str {
 
 fn mismatch(value: &Value, schema: &Schema, path: &Path<'_>, owner: &str) -> TypeError {
     let place = path.text(false);
+    // The number itself is named only where another number would have done.
+    let numeric = matches!(schema.shape, Shape::Int32 | Shape::Int64 | Shape::Number);
+    let described = if value.is_number() && !numeric { "number".to_owned() } else { described(value) };
     if place.is_empty() {
         return TypeError(format!(
-            "json: cannot unmarshal {} into Go value of type {}",
-            described(value),
+            "json: cannot unmarshal {described} into Go value of type {}",
             schema.go_type
         ));
     }
     TypeError(format!(
-        "json: cannot unmarshal {} into Go struct field {}.{place} of type {}",
-        described(value),
+        "json: cannot unmarshal {described} into Go struct field {}.{place} of type {}",
         bare(owner),
         schema.go_type
     ))
@@ -108,6 +113,7 @@ fn is_zero(value: &Value) -> bool {
 
 impl Conform {
     fn value(&mut self, value: &mut Value, schema: &Schema, path: &Path<'_>, owner: &str) -> Result<(), TypeError> {
+        let is_amounts = &*schema.go_type == "v1.ResourceList";
         let fits = match (&schema.shape, &mut *value) {
             (Shape::Object(shape), Value::Object(_)) => return self.object(value, schema, shape, path),
             (Shape::Object(_), other @ Value::Null) => {
@@ -119,7 +125,10 @@ impl Conform {
                     if value.is_null() {
                         *value = zero(values);
                     }
-                    self.value(value, values, &Path::Key(path, key), owner)?;
+                    self.value(value, values, &Path::MapKey(path, key), owner)?;
+                    if is_amounts {
+                        round(value);
+                    }
                 }
                 true
             }
@@ -139,13 +148,13 @@ impl Conform {
             (Shape::Int64, Value::Number(number)) => number.as_i64().is_some(),
             (Shape::IntOrString, Value::String(_)) => true,
             (Shape::IntOrString, Value::Number(number)) => number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
-            (Shape::Quantity, Value::String(_) | Value::Number(_)) => return quantity(value),
+            (Shape::Quantity, _) => return quantity(value),
             (Shape::Time, Value::String(text)) => {
                 *value = Value::String(object::rfc3339(time(text)?));
                 true
             }
             (Shape::MicroTime, Value::String(text)) => {
-                *value = Value::String(object::rfc3339_micro(time(text)?));
+                *value = Value::String(object::rfc3339_micro(micro_time(text)?));
                 true
             }
             (Shape::Duration, Value::String(_)) => true,
@@ -154,7 +163,7 @@ impl Conform {
                 Value::Null,
             ) => true,
             (Shape::Bytes, Value::String(text)) => return bytes(text),
-            (Shape::RawObject, Value::Object(_)) | (Shape::Any, _) => true,
+            (Shape::RawObject | Shape::Any, _) => true,
             _ => false,
         };
         if fits { Ok(()) } else { Err(mismatch(value, schema, path, owner)) }
@@ -239,6 +248,30 @@ fn quantity(value: &mut Value) -> Result<(), TypeError> {
         }
         Err(error) => Err(TypeError(error.to_string())),
     }
+}
+
+/// Amounts of resources are whole thousandths; finer ones are rounded up.
+fn round(value: &mut Value) {
+    if let Ok(quantity) = Quantity::from_json(value)
+        && let Some(rounded) = quantity.rounded_to_milli()
+    {
+        *value = Value::String(rounded.canonical());
+    }
+}
+
+/// Like [`time`], with exactly six digits after the point.
+fn micro_time(text: &str) -> Result<Timestamp, TypeError> {
+    let at = time(text)?;
+    let rest = text.get(19..).unwrap_or_default();
+    let digits = rest.strip_prefix('.').map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+    if digits == 6 {
+        return Ok(at);
+    }
+    let quoted = format!("\"{text}\"");
+    Err(TypeError(format!(
+        "parsing time {quoted:?} as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse {:?} as \".000000\"",
+        format!("{rest}\"").trim_end_matches('"')
+    )))
 }
 
 fn time(text: &str) -> Result<Timestamp, TypeError> {

@@ -1,6 +1,7 @@
 //! Text to values, with an eye on keys that are there twice.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -19,9 +20,13 @@ enum Step {
     Index(usize),
 }
 
+#[derive(Default)]
 struct Reader {
     path: RefCell<Vec<Step>>,
     duplicates: RefCell<Vec<String>>,
+    /// The paths whose places are asked for, and where they are: the how manieth key of the document.
+    places: RefCell<HashMap<String, Option<usize>>>,
+    keys: Cell<usize>,
 }
 
 struct Seed<'r>(&'r Reader);
@@ -40,6 +45,19 @@ impl Reader {
             }
         }
         text
+    }
+}
+
+impl Reader {
+    /// Notes where a key is, if that was asked for.
+    fn note(&self) {
+        self.keys.set(self.keys.get() + 1);
+        let mut places = self.places.borrow_mut();
+        if !places.is_empty()
+            && let Some(place @ None) = places.get_mut(&self.text())
+        {
+            *place = Some(self.keys.get());
+        }
     }
 }
 
@@ -114,6 +132,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
                 return Err(serde::de::Error::custom("exceeded max depth"));
             }
             self.0.path.borrow_mut().push(Step::Key(key));
+            self.0.note();
             let value = access.next_value_seed(Seed(self.0));
             let duplicate = match self.0.path.borrow().last() {
                 Some(Step::Key(key)) => members.contains_key(key),
@@ -134,17 +153,22 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 }
 
-fn reader() -> Reader {
-    Reader { path: RefCell::default(), duplicates: RefCell::default() }
-}
-
 /// Parses JSON.
 pub(super) fn json(body: &[u8]) -> Result<Decoded, TypeError> {
-    let reader = reader();
+    let reader = Reader::default();
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let object = Seed(&reader).deserialize(&mut deserializer).map_err(|error| syntax(&error, body))?;
     deserializer.end().map_err(|error| syntax(&error, body))?;
     Ok(Decoded { object, strict_errors: reader.duplicates.into_inner() })
+}
+
+/// Where paths such as `spec.a[0].b` are in a JSON document, as ranks in the order of its text.
+pub(super) fn places(body: &[u8], paths: impl Iterator<Item = String>) -> HashMap<String, usize> {
+    let reader = Reader { places: RefCell::new(paths.map(|path| (path, None)).collect()), ..Reader::default() };
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    // What cannot be read has no place; the document was read before.
+    let _ = Seed(&reader).deserialize(&mut deserializer);
+    reader.places.into_inner().into_iter().filter_map(|(path, place)| Some((path, place?))).collect()
 }
 
 /// A syntax error in the words of the reference's decoder, where the two see the same.
@@ -182,6 +206,25 @@ fn syntax(error: &serde_json::Error, body: &[u8]) -> TypeError {
 pub(super) fn yaml(body: &[u8]) -> Result<Decoded, TypeError> {
     let text = std::str::from_utf8(body).map_err(|_| TypeError("yaml: invalid UTF-8".to_owned()))?;
     let object: Value = serde_saphyr::from_str(text)
-        .map_err(|error| TypeError(format!("error converting YAML to JSON: yaml: {error}")))?;
+        .map_err(|error| TypeError(format!("error converting YAML to JSON: yaml: {}", yaml_error(&error, text))))?;
     Ok(Decoded { object, strict_errors: Vec::new() })
+}
+
+/// A syntax error of YAML in one line, in the words of the reference's reader for what ends too early.
+fn yaml_error(error: &serde_saphyr::Error, text: &str) -> String {
+    let shown = error.to_string();
+    let first = shown.lines().next().unwrap_or_default();
+    let line = first.split("line ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or("1");
+    let open = |bracket: char, close: char| {
+        let expected_more = text.trim_end().ends_with([bracket, ',']);
+        let what = if expected_more { "node content".to_owned() } else { format!("',' or '{close}'") };
+        format!("line {line}: did not find expected {what}")
+    };
+    if first.contains("unclosed bracket '['") {
+        open('[', ']')
+    } else if first.contains("unclosed bracket '{'") {
+        open('{', '}')
+    } else {
+        first.strip_prefix("error: ").unwrap_or(first).to_owned()
+    }
 }

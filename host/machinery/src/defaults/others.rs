@@ -1,13 +1,15 @@
 //! Everything that is not made of pods.
 
+use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::{Members, each, existing, object, set, set_nonzero, text};
+use super::{Members, each, existing, object, pod, set, set_nonzero, text};
 
 pub(super) fn defaults(group: &str, kind: &str, members: &mut Members) {
     match (group, kind) {
         ("", "Service") => service(members),
-        ("", "Secret") => set(members, "type", "Opaque"),
+        ("", "Secret") => secret(members),
+        ("", "Node") => node(members),
         ("", "Namespace") => namespace(members),
         ("", "Endpoints") => {
             for subset in each(members, "subsets") {
@@ -22,9 +24,7 @@ pub(super) fn defaults(group: &str, kind: &str, members: &mut Members) {
             let spec = object(members, "spec");
             set(spec, "persistentVolumeReclaimPolicy", "Retain");
             set(spec, "volumeMode", "Filesystem");
-            if let Some(path) = existing(spec, "hostPath") {
-                set(path, "type", "");
-            }
+            pod::volume_source(spec);
             set(object(members, "status"), "phase", "Pending");
         }
         ("", "LimitRange") => limit_range(members),
@@ -69,6 +69,51 @@ pub(super) fn defaults(group: &str, kind: &str, members: &mut Members) {
             set(spec, "order", 0);
         }
         _ => {}
+    }
+}
+
+/// `stringData` is a way of writing `data`.
+fn secret(secret: &mut Members) {
+    set(secret, "type", "Opaque");
+    let Some(Value::Object(texts)) = secret.remove("stringData") else { return };
+    let data = object(secret, "data");
+    for (key, text) in texts {
+        let text = text.as_str().unwrap_or_default();
+        data.insert(key, base64::engine::general_purpose::STANDARD.encode(text).into());
+    }
+}
+
+fn node(node: &mut Members) {
+    if let Some(spec) = existing(node, "spec") {
+        first_of(spec, "podCIDR", "podCIDRs");
+    }
+    let status = object(node, "status");
+    if !status.contains_key("allocatable")
+        && let Some(capacity) = status.get("capacity").cloned()
+    {
+        status.insert("allocatable".into(), capacity);
+    }
+}
+
+/// Keeps the older field `one` the first of the list `many`.
+fn first_of(members: &mut Members, one: &str, many: &str) {
+    let listed = members.get(many).and_then(|list| list.get(0)).cloned();
+    match members.get(one).filter(|value| !value.is_null()).cloned() {
+        Some(given) if listed.as_ref() != Some(&given) => drop(members.insert(many.into(), json!([given]))),
+        None if listed.is_some() => drop(members.insert(one.into(), listed.into())),
+        _ => {}
+    }
+}
+
+/// The first version knows no metrics but the processor's.
+pub(super) fn autoscaler_v1(autoscaler: &mut Members) {
+    let others = existing(autoscaler, "metadata")
+        .and_then(|metadata| metadata.get("annotations"))
+        .is_some_and(|annotations| annotations.get("autoscaling.alpha.kubernetes.io/metrics").is_some());
+    let spec = object(autoscaler, "spec");
+    set(spec, "minReplicas", 1);
+    if !others {
+        set(spec, "targetCPUUtilizationPercentage", 80);
     }
 }
 

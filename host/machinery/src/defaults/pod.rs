@@ -76,8 +76,12 @@ fn container(container: &mut Members, host_network: bool) {
         }
     }
     for variable in each(container, "env") {
-        if let Some(reference) = existing(variable, "valueFrom").and_then(|from| existing(from, "fieldRef")) {
+        let Some(from) = existing(variable, "valueFrom") else { continue };
+        if let Some(reference) = existing(from, "fieldRef") {
             set(reference, "apiVersion", "v1");
+        }
+        if let Some(reference) = existing(from, "fileKeyRef") {
+            set(reference, "optional", false);
         }
     }
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
@@ -144,6 +148,18 @@ fn volume(volume: &mut Members) {
     if let Some(downward) = existing(volume, "downwardAPI") {
         field_references(downward);
     }
+    volume_source(volume);
+    if let Some(claim) = existing(volume, "ephemeral").and_then(|e| existing(e, "volumeClaimTemplate")) {
+        set(object(claim, "spec"), "volumeMode", "Filesystem");
+    }
+    if let Some(image) = volume.get("image").and_then(|image| image.get("reference")).and_then(Value::as_str) {
+        let policy = if is_latest(image) { "Always" } else { "IfNotPresent" };
+        set(object(volume, "image"), "pullPolicy", policy);
+    }
+}
+
+/// What pods' volumes and persistent volumes have in common.
+pub(super) fn volume_source(volume: &mut Members) {
     if let Some(path) = existing(volume, "hostPath") {
         set(path, "type", "");
     }
@@ -164,13 +180,6 @@ fn volume(volume: &mut Members) {
     if let Some(disk) = existing(volume, "scaleIO") {
         set(disk, "storageMode", "ThinProvisioned");
         set(disk, "fsType", "xfs");
-    }
-    if let Some(claim) = existing(volume, "ephemeral").and_then(|e| existing(e, "volumeClaimTemplate")) {
-        set(object(claim, "spec"), "volumeMode", "Filesystem");
-    }
-    if let Some(image) = volume.get("image").and_then(|image| image.get("reference")).and_then(Value::as_str) {
-        let policy = if is_latest(image) { "Always" } else { "IfNotPresent" };
-        set(object(volume, "image"), "pullPolicy", policy);
     }
 }
 

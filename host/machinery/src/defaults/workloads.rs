@@ -39,6 +39,12 @@ pub(super) fn replica_set(replica_set: &mut Members) {
 }
 
 pub(super) fn daemon_set(daemon_set: &mut Members) {
+    // How often the template changed is a field of the reference's own form of the kind; in this one it is an annotation.
+    set(
+        object(object(daemon_set, "metadata"), "annotations"),
+        "deprecated.daemonset.template.generation",
+        "0",
+    );
     let spec = object(daemon_set, "spec");
     pod::template_of(spec);
     set(spec, "revisionHistoryLimit", 10);
@@ -77,9 +83,7 @@ pub(super) fn job(job: &mut Members) {
     let labels = copy_template_labels(job);
     let spec = object(job, "spec");
     job_spec(spec);
-    if spec.get("manualSelector") != Some(&json!(true))
-        && let Some(labels) = labels
-    {
+    if let Some(labels) = labels {
         set(object(job, "metadata"), "labels", labels);
     }
 }

@@ -51,6 +51,18 @@ pub(super) fn v3(registry: &Registry, descriptions: &dyn Descriptions, group: &s
     json!({"openapi": "3.0.0", "info": info(), "paths": paths, "components": {"schemas": schemas}})
 }
 
+/// A type and all that it is made of.
+pub(super) fn v3_types(root: &SchemaRef, descriptions: &dyn Descriptions) -> Value {
+    let mut types = Types::default();
+    types.add(root);
+    let mut schemas = Map::new();
+    while let Some(schema) = types.queue.pop() {
+        let document = object(&schema, &mut types, descriptions, Form::V3);
+        schemas.insert(schema.name.to_string(), document);
+    }
+    Value::Object(schemas)
+}
+
 /// The definition of everything.
 pub(super) fn v2(registry: &Registry, descriptions: &dyn Descriptions) -> Value {
     let definitions: Vec<&ResourceDefinition> = registry.all().iter().map(|d| &**d).collect();

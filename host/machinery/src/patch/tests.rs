@@ -184,3 +184,22 @@ fn strategic_merges() {
     );
     check_strategic(doc, json!({"items": [{"v": 1}]}), Err("map: map[v:1] does not contain declared merge key: name"));
 }
+
+#[test]
+fn the_text_of_what_was_patched() {
+    use crate::patch::{as_patched, touched_by};
+    let schema = crate::schema::builtin::schema("io.k8s.api.core.v1.ConfigMap").unwrap();
+    let object = json!({
+        "kind": "ConfigMap", "apiVersion": "v1", "data": {"b": "1", "a": "2"},
+        "metadata": {"name": "x", "labels": {"l": "1"}, "generateName": "y"},
+    });
+    let check = |touched: Value, expected: &str| assert_eq!(as_patched(&object, &schema, &touched), expected);
+    check(
+        json!({"data": {"b": "1"}}),
+        r#"{"apiVersion":"v1","data":{"a":"2","b":"1"},"kind":"ConfigMap","metadata":{"name":"x","generateName":"y","labels":{"l":"1"}}}"#,
+    );
+    check(
+        touched_by(&json!([{"op": "add", "path": "/metadata/labels/l", "value": "1"}])),
+        r#"{"apiVersion":"v1","data":{"a":"2","b":"1"},"kind":"ConfigMap","metadata":{"generateName":"y","labels":{"l":"1"},"name":"x"}}"#,
+    );
+}

@@ -109,8 +109,10 @@ pub(super) fn columns(group: &str, kind: &str) -> Vec<Column> {
         };
         // The reference marks an attachment's attacher as a name too, and leaves the mark off a scale's name.
         let mut column = column(name, type_, priority);
-        if kind == "VolumeAttachment" && name == "Attacher" {
-            column.format = "name".to_owned();
+        match (kind, name) {
+            ("VolumeAttachment", "Attacher") => column.format = "name".to_owned(),
+            ("Scale", "Name") => column.format.clear(),
+            _ => {}
         }
         column
     };
