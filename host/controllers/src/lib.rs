@@ -13,6 +13,7 @@ mod gc;
 mod namespace;
 mod node_lifecycle;
 mod replicaset;
+mod resource_quota;
 mod serviceaccount;
 
 /// What the controllers need to know.
@@ -58,6 +59,7 @@ pub async fn run(client: Client, config: ControllersConfig, shutdown: Cancellati
         "node-lifecycle-controller" => node_lifecycle::run(context.clone());
         "endpointslice-controller" => endpoints::run(context.clone());
         "garbage-collector-controller" => gc::run(context.clone());
+        "resourcequota-controller" => resource_quota::run(context.clone());
     }
     while running.join_next().await.is_some() {
         if !shutdown.is_cancelled() {
