@@ -50,7 +50,10 @@ pub(crate) fn of(resource: &str, object: &Object, warnings: &mut Vec<String>) {
             warn("spec.addressType: FQDN endpoints are deprecated".into());
         }
         "ingresses" if object.created && annotated("kubernetes.io/ingress.class") => {
-            warn("annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead".into());
+            warn(
+                "annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead"
+                    .into(),
+            );
         }
         "serviceaccounts" if annotated("kubernetes.io/enforce-mountable-secrets") => warn(
             "metadata.annotations[kubernetes.io/enforce-mountable-secrets]: deprecated in v1.32+; prefer separate \

@@ -139,9 +139,7 @@ fn overlaps(name: &str, sources: ValueRef, warnings: &mut Vec<String>) {
     let mut any = false;
     for source in sources.iter() {
         let mut own: Vec<(&str, &str)> = Vec::new();
-        for (field, kind) in
-            [("configMap", "ConfigMap"), ("secret", "Secret"), ("downwardAPI", "DownwardAPI")]
-        {
+        for (field, kind) in [("configMap", "ConfigMap"), ("secret", "Secret"), ("downwardAPI", "DownwardAPI")] {
             let part = source.get(field);
             any |= !part.is_none();
             own.extend(part.get("items").iter().map(|item| (item.get("path").str_or_empty(), kind)));
@@ -149,11 +147,7 @@ fn overlaps(name: &str, sources: ValueRef, warnings: &mut Vec<String>) {
         for (field, kind, paths) in [
             ("serviceAccountToken", "ServiceAccountToken", &["path"][..]),
             ("clusterTrustBundle", "ClusterTrustBundle", &["path"]),
-            (
-                "podCertificate",
-                "PodCertificate",
-                &["credentialBundlePath", "keyPath", "certificateChainPath"],
-            ),
+            ("podCertificate", "PodCertificate", &["credentialBundlePath", "keyPath", "certificateChainPath"]),
         ] {
             let part = source.get(field);
             any |= !part.is_none();
@@ -172,7 +166,8 @@ fn overlaps(name: &str, sources: ValueRef, warnings: &mut Vec<String>) {
             known.push((path, kind));
         }
     }
-    if !any {
+    // An empty list is a volume without files, which may be meant; an empty source is not.
+    if !any && !sources.is_empty() {
         warnings.push(format!("volume \"{name}\" (Projected) has no sources provided"));
     }
 }

@@ -45,7 +45,9 @@ fn pods() {
     check(
         "pods",
         container(json!({"resources": {"limits": {"memory": "1500m", "cpu": "1500m"}}})),
-        &["spec.containers[0].resources.limits[memory]: fractional byte value \"1500m\" is invalid, must be an integer"],
+        &[
+            "spec.containers[0].resources.limits[memory]: fractional byte value \"1500m\" is invalid, must be an integer",
+        ],
     );
     check(
         "pods",
@@ -68,8 +70,7 @@ fn volumes() {
 #[test]
 fn templates() {
     let deployment = json!({"spec": {"template": {"spec": {"nodeSelector": {"beta.kubernetes.io/os": "linux"}}}}});
-    let warning =
-        "spec.template.spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use \"kubernetes.io/os\" instead";
+    let warning = "spec.template.spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use \"kubernetes.io/os\" instead";
     check("deployments", deployment.clone(), &[warning]);
     check_change("deployments", Some(deployment.clone()), deployment.clone(), &[]);
     check_change("deployments", Some(json!({"spec": {}})), deployment, &[warning]);

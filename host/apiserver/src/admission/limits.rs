@@ -193,13 +193,13 @@ mod tests {
         };
         let (min, max) = (json!({"min": {"cpu": "100m"}}), json!({"max": {"cpu": "1"}}));
         check(min.clone(), json!({"cpu": "200m"}), json!({}), &[]);
-        check(min.clone(), json!({}), json!({}), &["minimum cpu usage per Container is 100m.  No request is specified"]);
         check(
-            min,
-            json!({"cpu": "50m"}),
+            min.clone(),
             json!({}),
-            &["minimum cpu usage per Container is 100m, but request is 50m"],
+            json!({}),
+            &["minimum cpu usage per Container is 100m.  No request is specified"],
         );
+        check(min, json!({"cpu": "50m"}), json!({}), &["minimum cpu usage per Container is 100m, but request is 50m"]);
         check(max, json!({}), json!({"cpu": "2"}), &["maximum cpu usage per Container is 1, but limit is 2"]);
         check(
             json!({"maxLimitRequestRatio": {"cpu": "2"}}),

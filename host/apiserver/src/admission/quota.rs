@@ -128,7 +128,8 @@ fn checked(
         return Err(refuse(format!("status unknown for quota: {name}, resources: {}", names.join(","))));
     }
     if attributes.operation == Operation::Create {
-        quota::constraints(group, resource, &names, new).map_err(|why| refuse(format!("failed quota: {name}: {why}")))?;
+        quota::constraints(group, resource, &names, new)
+            .map_err(|why| refuse(format!("failed quota: {name}: {why}")))?;
     }
     let requested: Amounts =
         delta.iter().filter(|(name, _)| names.contains(*name)).map(|(name, amount)| (name.clone(), *amount)).collect();

@@ -71,10 +71,13 @@ fn asks_for_masters(request: &Value) -> bool {
         .unwrap_or_default();
     let Ok((_, block)) = x509_parser::pem::parse_x509_pem(&pem) else { return false };
     use x509_parser::prelude::FromDer as _;
-    let Ok((_, parsed)) = x509_parser::certification_request::X509CertificationRequest::from_der(&block.contents) else {
+    let Ok((_, parsed)) = x509_parser::certification_request::X509CertificationRequest::from_der(&block.contents)
+    else {
         return false;
     };
-    parsed.certification_request_info.subject.iter_organization().any(|organization| {
-        organization.as_str().is_ok_and(|organization| organization == "system:masters")
-    })
+    parsed
+        .certification_request_info
+        .subject
+        .iter_organization()
+        .any(|organization| organization.as_str().is_ok_and(|organization| organization == "system:masters"))
 }

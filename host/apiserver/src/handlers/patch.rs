@@ -123,11 +123,9 @@ impl Patch {
         if kind != object::kind(old) || version != object::api_version(old) {
             return Err(refuse(&format!("no kind \"{kind}\" is registered for version \"{version}\"")));
         }
-        let conversion =
-            if self.kind == PatchKind::Strategic { patch::conversion_error(&new, schema) } else { None };
+        let conversion = if self.kind == PatchKind::Strategic { patch::conversion_error(&new, schema) } else { None };
         strict.extend(
-            codec::conform(&mut new, schema)
-                .map_err(|error| refuse(conversion.as_deref().unwrap_or(&error.0)))?,
+            codec::conform(&mut new, schema).map_err(|error| refuse(conversion.as_deref().unwrap_or(&error.0)))?,
         );
         match options.validation {
             FieldValidation::Strict if !strict.is_empty() => {

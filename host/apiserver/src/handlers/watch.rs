@@ -135,9 +135,9 @@ impl State {
                         break;
                     }
                     Some(WatchItem::Lagged) => {
-                        out.put_slice(&self.frames.failure(&Status::expired(
-                            "too old resource version: the watch fell behind",
-                        )));
+                        out.put_slice(
+                            &self.frames.failure(&Status::expired("too old resource version: the watch fell behind")),
+                        );
                         self.watcher = None;
                         break;
                     }

@@ -114,12 +114,7 @@ mod tests {
         check("Lease", lease.clone(), Some(lease.clone()), lease);
         let pod = |lifecycle: Value| json!({"spec": {"containers": [{"name": "c", "lifecycle": lifecycle}]}});
         check("Pod", pod(json!({"stopSignal": "SIGTERM"})), None, json!({"spec": {"containers": [{"name": "c"}]}}));
-        check(
-            "Pod",
-            pod(json!({"stopSignal": "SIGTERM", "preStop": {}})),
-            None,
-            pod(json!({"preStop": {}})),
-        );
+        check("Pod", pod(json!({"stopSignal": "SIGTERM", "preStop": {}})), None, pod(json!({"preStop": {}})));
         let claim = |kind: &str| json!({"spec": {"dataSource": {"apiGroup": null, "kind": kind, "name": "x"}}});
         check("PersistentVolumeClaim", claim("Pod"), None, json!({"spec": {}}));
         check("PersistentVolumeClaim", claim("PersistentVolumeClaim"), None, claim("PersistentVolumeClaim"));

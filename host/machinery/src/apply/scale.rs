@@ -39,9 +39,8 @@ pub fn to_scale(owner: &Value) -> Option<Value> {
 /// loses them, and who owns them now gets an entry. `api_version` is the object's.
 pub fn to_owner(owner: &Value, scale: &Value, api_version: &str) -> Option<Value> {
     let version_of = |manager: &Manager| if manager.applies { String::new() } else { api_version.to_owned() };
-    let mut writers: Vec<Manager> = (of(scale).0.into_iter())
-        .map(|(manager, _)| Manager { version: version_of(&manager), ..manager })
-        .collect();
+    let mut writers: Vec<Manager> =
+        (of(scale).0.into_iter()).map(|(manager, _)| Manager { version: version_of(&manager), ..manager }).collect();
     let mut managed = Managed::default();
     for (manager, mut entry) in of(owner).0 {
         if owns(&entry) {

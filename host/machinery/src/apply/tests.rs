@@ -371,7 +371,6 @@ fn ordinary_writes() {
                 "before-first-apply Update": {
                     "f:metadata": {"f:labels": {".": {}, "f:a": {}, "f:b": {}}},
                     "f:spec": {"f:replicas": {}, "f:selector": {}, "f:containers": {".": {}, "k:{\"name\":\"c\"}": {".": {}, "f:name": {}, "f:image": {}}}},
-                    "f:status": {"f:ready": {}},
                 },
             }),
         )),

@@ -157,7 +157,9 @@ pub(super) fn check(value: &Value, schema: Option<&SchemaRef>, path: &str, error
 /// A value as the reference's language writes it down.
 fn go_syntax(value: &Value) -> String {
     match value {
-        Value::Array(items) => format!("[]interface {{}}{{{}}}", items.iter().map(go_syntax).collect::<Vec<_>>().join(", ")),
+        Value::Array(items) => {
+            format!("[]interface {{}}{{{}}}", items.iter().map(go_syntax).collect::<Vec<_>>().join(", "))
+        }
         Value::Object(members) => {
             let members: Vec<String> =
                 members.iter().map(|(key, value)| format!("{key:?}:{}", go_syntax(value))).collect();

@@ -87,10 +87,7 @@ fn mismatch(value: &Value, schema: &Schema, path: &Path<'_>, owner: &str) -> Typ
     let numeric = matches!(schema.shape, Shape::Int32 | Shape::Int64 | Shape::Number);
     let described = if value.is_number() && !numeric { "number".to_owned() } else { described(value) };
     if place.is_empty() {
-        return TypeError(format!(
-            "json: cannot unmarshal {described} into Go value of type {}",
-            schema.go_type
-        ));
+        return TypeError(format!("json: cannot unmarshal {described} into Go value of type {}", schema.go_type));
     }
     TypeError(format!(
         "json: cannot unmarshal {described} into Go struct field {}.{place} of type {}",

@@ -127,12 +127,14 @@ fn protobuf_round_trips() {
         "containers": [{"name": "c", "resources": {"limits": {"cpu": "1"}}, "ports": [{"containerPort": 1}],
             "livenessProbe": {"httpGet": {"port": "http"}, "initialDelaySeconds": 0}}],
         "terminationGracePeriodSeconds": 0, "volumes": [{"name": "v", "emptyDir": {}}]}}));
-    check(json!({"kind": "CustomResourceDefinition", "apiVersion": "apiextensions.k8s.io/v1", "metadata": {"name": "a"},
+    check(
+        json!({"kind": "CustomResourceDefinition", "apiVersion": "apiextensions.k8s.io/v1", "metadata": {"name": "a"},
         "spec": {"group": "g", "names": {"plural": "a", "kind": "A"}, "scope": "Cluster", "versions": [
             {"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object",
                 "default": {"a": [1, null]}, "properties": {
                     "a": {"additionalProperties": {"type": "string"}}, "b": {"additionalProperties": false},
-                    "c": {"type": "array", "items": {"type": "integer", "maximum": 1.5}}}}}}]}}));
+                    "c": {"type": "array", "items": {"type": "integer", "maximum": 1.5}}}}}}]}}),
+    );
 }
 
 #[test]

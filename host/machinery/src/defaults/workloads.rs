@@ -1,6 +1,6 @@
 //! What makes pods of a template.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Members, copy_template_labels, each, existing, object, set, text};
 use crate::defaults::pod;
@@ -40,11 +40,7 @@ pub(super) fn replica_set(replica_set: &mut Members) {
 
 pub(super) fn daemon_set(daemon_set: &mut Members) {
     // How often the template changed is a field of the reference's own form of the kind; in this one it is an annotation.
-    set(
-        object(object(daemon_set, "metadata"), "annotations"),
-        "deprecated.daemonset.template.generation",
-        "0",
-    );
+    set(object(object(daemon_set, "metadata"), "annotations"), "deprecated.daemonset.template.generation", "0");
     let spec = object(daemon_set, "spec");
     pod::template_of(spec);
     set(spec, "revisionHistoryLimit", 10);

@@ -7,11 +7,8 @@ use crate::definition::Registry;
 use crate::schema::builtin;
 
 /// Paths that answer with something else than a type of the API, and what it is.
-const PLAIN: [(&str, &str); 3] = [
-    (".well-known/openid-configuration", "string"),
-    ("openid/v1/jwks", "string"),
-    ("version", "object"),
-];
+const PLAIN: [(&str, &str); 3] =
+    [(".well-known/openid-configuration", "string"), ("openid/v1/jwks", "string"), ("version", "object")];
 
 /// The documents there are.
 pub(super) fn paths(registry: &Registry) -> impl Iterator<Item = String> {

@@ -71,10 +71,7 @@ fn write(out: &mut String, value: &Value, schema: Option<&SchemaRef>, touched: O
     }
 }
 
-fn object<'a>(
-    out: &mut String,
-    entries: impl Iterator<Item = (&'a str, &'a Value, Option<SchemaRef>, Option<Value>)>,
-) {
+fn object<'a>(out: &mut String, entries: impl Iterator<Item = (&'a str, &'a Value, Option<SchemaRef>, Option<Value>)>) {
     out.push('{');
     for (at, (key, value, schema, touched)) in entries.enumerate() {
         if at > 0 {

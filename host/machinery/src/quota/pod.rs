@@ -131,9 +131,9 @@ pub(super) fn constraints(names: &BTreeSet<String>, pod: &Value) -> Result<(), S
     if missing.is_empty() {
         return Ok(());
     }
-    let parts = missing.iter().map(|(name, containers)| {
-        format!("{name} for: {}", containers.iter().copied().collect::<Vec<_>>().join(","))
-    });
+    let parts = missing
+        .iter()
+        .map(|(name, containers)| format!("{name} for: {}", containers.iter().copied().collect::<Vec<_>>().join(",")));
     Err(format!("must specify {}", parts.collect::<Vec<_>>().join("; ")))
 }
 

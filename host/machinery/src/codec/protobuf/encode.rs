@@ -64,9 +64,8 @@ fn published(message: &str) -> String {
         return format!("io.k8s.apimachinery.pkg.{rest}");
     }
     match message.strip_prefix("k8s.io.") {
-        Some(rest) => {
-            format!("io.k8s.{}", rest.replace("apiextensions_apiserver", "apiextensions-apiserver")).replace("kube_", "kube-")
-        }
+        Some(rest) => format!("io.k8s.{}", rest.replace("apiextensions_apiserver", "apiextensions-apiserver"))
+            .replace("kube_", "kube-"),
         None => format!("io.k8s.{message}"),
     }
 }
@@ -74,7 +73,8 @@ fn published(message: &str) -> String {
 fn plans() -> Plans {
     let mut names: Vec<&'static str> = TABLE.keys().map(String::as_str).collect();
     names.sort_unstable();
-    let numbers: HashMap<&'static str, usize> = names.iter().enumerate().map(|(number, name)| (*name, number)).collect();
+    let numbers: HashMap<&'static str, usize> =
+        names.iter().enumerate().map(|(number, name)| (*name, number)).collect();
     // An embedded message has no type of its own where its fields are the parent's in JSON.
     let mut parents: HashMap<&str, &str> = HashMap::new();
     for (owner, fields) in TABLE.iter() {
@@ -99,7 +99,10 @@ fn plans() -> Plans {
                 name: field.name,
                 arity: field.arity,
                 kind: kind_of(&field.kind, &numbers),
-                optional: schema.as_ref().and_then(|schema| schema.field(field.name)).is_some_and(|field| field.go_pointer),
+                optional: schema
+                    .as_ref()
+                    .and_then(|schema| schema.field(field.name))
+                    .is_some_and(|field| field.go_pointer),
             })
             .collect();
         fields.sort_by_key(|field| field.tag);
