@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use portcullis_machinery::definition::{ResourceDefinition, SubresourceDefinition, api_version};
+use portcullis_machinery::definition::{FieldSelectorPath, ResourceDefinition, SubresourceDefinition, api_version};
 use portcullis_machinery::status::{Cause, StatusDetails};
 use portcullis_machinery::{Status, Value, codec};
 use portcullis_storage::cache::{CachedObject, JsonCodec, ResourceCache, SelectableField};
@@ -151,13 +151,14 @@ impl Scope {
 
 /// The cache of a resource.
 pub fn cache_of(server: &ApiServer, definition: &ResourceDefinition) -> Arc<ResourceCache> {
-    let fields = definition.field_selectors.iter().map(|field| SelectableField {
+    let selectable = |field: &FieldSelectorPath| SelectableField {
         name: field.joined().into(),
         path: field.path.clone(),
         absent: field.absent.as_str().into(),
-    });
+    };
+    let fields: Vec<SelectableField> = definition.field_selectors.iter().map(selectable).collect();
     let keep = matches!(definition.plural.as_str(), "namespaces" | "nodes") && definition.group.is_empty();
-    let codec = JsonCodec::new(fields.collect()).keep_values(keep);
+    let codec = JsonCodec::new(&fields).keep_values(keep);
     server.hub.resource(&definition.key_prefix(None), Arc::new(codec))
 }
 

@@ -48,8 +48,8 @@ type Members<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 impl JsonCodec {
     /// A codec for a resource with these selectable fields.
     #[must_use]
-    pub fn new(fields: Vec<SelectableField>) -> Self {
-        Self { fields, keep_values: false }
+    pub fn new(fields: &[SelectableField]) -> Self {
+        Self { fields: fields.to_vec(), keep_values: false }
     }
 
     /// Keeps parsed forms, see [`CachedObject::keeping_value`].
