@@ -18,11 +18,11 @@ say "1. a cluster in one process"
 start_server up "$@"
 
 say "2. a Deployment of a Wasm web server, and a Service"
-sed "s#HELLO_DIGEST#$(push hello-http)#" "$HERE/hello.yaml" | kubectl apply -f -
+sed "s#HELLO_DIGEST#$(push web)#" "$HERE/hello.yaml" | kubectl apply -f -
 kubectl rollout status deployment hello --timeout=60s
 ip=$(kubectl get pods -l app=hello -o 'jsonpath={.items[0].status.podIP}')
-retry 10 bash -c "curl -sf http://$ip:8080/ | grep_for 'hello from quickstart'"
-kubectl get --raw /api/v1/namespaces/default/services/hello:http/proxy/ | grep_for 'hello from quickstart' ||
+retry 10 bash -c "curl -sf http://$ip:8080/ | grep_for 'welcome to the quickstart'"
+kubectl get --raw /api/v1/namespaces/default/services/hello:http/proxy/ | grep_for 'welcome to the quickstart' ||
     fail "the Service does not lead to the web server"
 kubectl logs deployment/hello >/dev/null
 
@@ -77,7 +77,7 @@ everything >"$WORK/after"
 diff "$WORK/before" "$WORK/after" || fail "the state differs after kill -9"
 kubectl rollout status deployment hello --timeout=60s
 ip=$(kubectl get pods -l app=hello -o 'jsonpath={.items[0].status.podIP}')
-retry 30 bash -c "curl -sf http://$ip:8080/ | grep_for 'hello from quickstart'"
+retry 30 bash -c "curl -sf http://$ip:8080/ | grep_for 'welcome to the quickstart'"
 expect_error 'is not one of: red, blue' kubectl -n guarded run after --image=example.test/c:1 --labels=team=green
 stop_server
 echo "quickstart: ok"
