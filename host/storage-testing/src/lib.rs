@@ -35,7 +35,8 @@ macro_rules! conformance {
         $crate::conformance!($open: writes_compare_and_swap, deletes, reads_of_the_past, ranges, revisions_are_shared,
             concurrent_counters, watches_from_the_past, watches_live, watches_of_the_future, slow_watcher,
             compaction, time_to_live, leases_are_shared, large_values, large_ranges, progress_outside_the_prefix,
-            tenants, cache_is_consistent, cache_loads_under_load, dropped_watches);
+            tenants, cache_is_consistent, cache_loads_under_load, cache_and_unreadable_objects, cache_watches_by_field,
+            dropped_watches);
     };
     ($open:path: $($name:ident),* $(,)?) => {
         $(

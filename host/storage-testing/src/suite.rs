@@ -18,7 +18,9 @@ use portcullis_storage::{BatchStream, Event, Expect, Store, StoreError, StoreWat
 pub use self::compaction::{compaction, leases_are_shared, time_to_live};
 pub use self::reads::{ranges, reads_of_the_past, revisions_are_shared, tenants};
 pub use self::scale::{concurrent_counters, large_ranges, large_values};
-pub use self::through_cache::{cache_is_consistent, cache_loads_under_load};
+pub use self::through_cache::{
+    cache_and_unreadable_objects, cache_is_consistent, cache_loads_under_load, cache_watches_by_field,
+};
 pub use self::watches::{
     dropped_watches, progress_outside_the_prefix, slow_watcher, watches_from_the_past, watches_live,
     watches_of_the_future,

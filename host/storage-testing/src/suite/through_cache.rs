@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_storage::cache::{CacheHub, EventKind, HubOptions, JsonCodec, WatchItem, WatchRequest, WatchStart};
-use portcullis_storage::{Expect, Store};
+use portcullis_storage::{Expect, Store, StoreError};
 
 use super::WITHIN;
 
@@ -88,4 +88,79 @@ pub async fn cache_loads_under_load(store: Arc<dyn Store>) {
     let snapshot = cache.snapshot(None).await.unwrap();
     assert!(snapshot.revision >= last);
     assert!(snapshot.objects.values().all(|object| object.value()["step"] == STEPS - 1));
+}
+
+/// A version that cannot be read is neither served nor taken for a deletion, and the one before it is not served either.
+pub async fn cache_and_unreadable_objects(store: Arc<dyn Store>) {
+    let hub = CacheHub::start(Arc::clone(&store), HubOptions::default()).await.unwrap();
+    let cache = hub.resource("/registry/things/", Arc::new(JsonCodec::new(&[])));
+    let watch = |start| WatchRequest { prefix: "/registry/things/".into(), start, filter: None, index: None };
+    write(&store, "a", 0).await;
+    write(&store, "b", 0).await;
+    let mut watcher = cache.watch(watch(WatchStart::Now)).await.unwrap();
+    store.put("/registry/things/a", "no object".into(), Expect::Any, None).await.unwrap();
+    let corrupt = |error: Option<StoreError>| assert!(matches!(error, Some(StoreError::Corrupt(_))), "{error:?}");
+    corrupt(cache.get("/registry/things/a", None).await.err());
+    assert!(cache.get("/registry/things/b", None).await.unwrap().is_some());
+    let snapshot = cache.snapshot(None).await.unwrap();
+    corrupt(snapshot.complete("/registry/things/").err());
+    corrupt(snapshot.complete("/registry/things/a").err());
+    assert!(snapshot.complete("/registry/things/b").is_ok());
+    corrupt(cache.watch(watch(WatchStart::Initial)).await.err());
+    // A watcher is neither told that it was deleted nor left with the old version: it has to ask again.
+    let item = tokio::time::timeout(WITHIN, watcher.next()).await.unwrap();
+    assert!(matches!(item, Some(WatchItem::Lagged)), "{item:?}");
+    // A cache that is made now finds it as well.
+    let again = CacheHub::start(Arc::clone(&store), HubOptions::default()).await.unwrap();
+    corrupt(
+        again.resource("/registry/things/", Arc::new(JsonCodec::new(&[]))).get("/registry/things/a", None).await.err(),
+    );
+    // It can be put right, by a new version or by its deletion.
+    let mut watcher = cache.watch(watch(WatchStart::Now)).await.unwrap();
+    let revision = write(&store, "a", 1).await;
+    assert_eq!(cache.get("/registry/things/a", None).await.unwrap().unwrap().revision, revision);
+    match tokio::time::timeout(WITHIN, watcher.next()).await.unwrap() {
+        Some(WatchItem::Event(event)) => assert_eq!((event.kind, event.revision), (EventKind::Added, revision)),
+        other => panic!("{other:?}"),
+    }
+    store.put("/registry/things/a", "no object".into(), Expect::Any, None).await.unwrap();
+    store.delete("/registry/things/a", Expect::Any).await.unwrap();
+    assert!(cache.snapshot(None).await.unwrap().complete("/registry/things/").is_ok());
+    assert!(cache.get("/registry/things/a", None).await.unwrap().is_none());
+}
+
+/// Watches of one value of a field: they see objects come and go, nothing of other values, and how far the store is.
+pub async fn cache_watches_by_field(store: Arc<dyn Store>) {
+    let hub = CacheHub::start(Arc::clone(&store), HubOptions::default()).await.unwrap();
+    let cache = hub.resource("/registry/things/", Arc::new(JsonCodec::new(&[("on", &["on"])])));
+    let of = |value: &'static str| WatchRequest {
+        prefix: "/registry/things/".into(),
+        start: WatchStart::Now,
+        filter: Some(Arc::new(move |object| object.field("on") == Some(value))),
+        index: Some(("on".into(), value.into())),
+    };
+    let put = async |name: &str, on: &str| {
+        let object = format!(r#"{{"kind":"T","apiVersion":"v1","metadata":{{"name":"{name}"}},"on":"{on}"}}"#);
+        store.put(&format!("/registry/things/{name}"), object.into(), Expect::Any, None).await.unwrap()
+    };
+    let (mut first, mut second) = (cache.watch(of("one")).await.unwrap(), cache.watch(of("two")).await.unwrap());
+    put("a", "one").await;
+    put("b", "two").await;
+    put("a", "one").await;
+    put("a", "two").await;
+    store.delete("/registry/things/b", Expect::Any).await.unwrap();
+    put("c", "three").await;
+    let check = async |watcher: &mut portcullis_storage::cache::Watcher, expected: &[(EventKind, &str)]| {
+        for (kind, name) in expected {
+            match tokio::time::timeout(WITHIN, watcher.next()).await.unwrap() {
+                Some(WatchItem::Event(event)) => assert_eq!((event.kind, &*event.object.name), (*kind, *name)),
+                other => panic!("{other:?}"),
+            }
+        }
+        let now = hub.wait_consistent().await.unwrap();
+        assert!(watcher.try_next().is_none());
+        assert!(watcher.bookmark().unwrap() >= now, "a bookmark says how far the store is");
+    };
+    check(&mut first, &[(EventKind::Added, "a"), (EventKind::Modified, "a"), (EventKind::Deleted, "a")]).await;
+    check(&mut second, &[(EventKind::Added, "b"), (EventKind::Added, "a"), (EventKind::Deleted, "b")]).await;
 }

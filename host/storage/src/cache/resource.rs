@@ -86,6 +86,10 @@ impl ResourceCache {
     pub(super) fn load(&self, entries: &[KeyValue], revision: u64) {
         let entries = entries.iter().map(|kv| Decoded::of_entry(&*self.codec, kv)).collect();
         let mut state = self.state.lock();
+        // A reading that was begun before the cache started over is overtaken by the one begun then.
+        if state.early.is_none() || revision < state.least {
+            return;
+        }
         let early = state.load(entries, revision);
         let newest = early.last().map_or(revision, Decoded::revision).max(revision).max(self.progress.revision());
         self.main.push(&[], revision);
@@ -109,6 +113,7 @@ impl ResourceCache {
         self.ready.send_replace(false);
         let mut state = self.state.lock();
         state.early = Some(Vec::new());
+        state.least = revision;
         state.cut(&self.main, revision);
     }
 

@@ -64,6 +64,8 @@ pub(super) struct State {
     pub began: u64,
     /// What came in before the initial state was there; `None` once it is.
     pub early: Option<Vec<Decoded>>,
+    /// An initial state from before this revision is of no use: events up to it may have been missed.
+    pub least: u64,
     lanes: HashMap<String, Lanes>,
 }
 
@@ -75,6 +77,7 @@ impl State {
             revision: 0,
             began: 0,
             early: Some(Vec::new()),
+            least: 0,
             lanes: HashMap::new(),
         }
     }
