@@ -1,5 +1,5 @@
-//! Objects that a cluster has from its first start: namespaces, the API's own service, priority classes, and flow
-//! control's mandatory and suggested configuration. Each is made if it is not there; what people changed stays.
+//! Objects that a cluster has from its first start: namespaces, the API's own service, priority classes, the
+//! RuntimeClass of Wasm workloads, and flow control's mandatory and suggested configuration. Each is made if it is not there; what people changed stays.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -61,6 +61,10 @@ fn wanted(server: &ApiServer) -> Vec<Value> {
     objects.extend(priority_classes());
     objects.extend(api_service(server));
     objects.extend(flow_control());
+    // The handler of the kubelet's own runtime of WebAssembly components.
+    objects.push(json!({
+        "kind": "RuntimeClass", "apiVersion": "node.k8s.io/v1", "metadata": {"name": "wasm"}, "handler": "wasm",
+    }));
     objects.push(json!({
         "kind": "ConfigMap", "apiVersion": "v1",
         "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},

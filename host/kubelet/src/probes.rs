@@ -148,7 +148,7 @@ impl Tally {
 }
 
 /// Makes one attempt.
-async fn attempt(spec: &ProbeSpec, target: &ProbeTarget) -> Attempt {
+pub(crate) async fn attempt(spec: &ProbeSpec, target: &ProbeTarget) -> Attempt {
     let mut attempt = Attempt::Error(String::new());
     for _ in 0..RETRIES {
         attempt = match &spec.action {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use portcullis_apiserver::authn::static_tokens;
@@ -23,15 +24,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::flags::{Plugins, ServerFlags, UpFlags};
 use crate::in_process;
+use crate::kubelet;
 use crate::placement::ComponentPolicies;
 use crate::plugin_host::ServerHost;
 use crate::plugin_sync::PluginSync;
 use crate::roles::{self, ServingFlags};
 
+/// How long the workloads of this process get to stop with it.
+const KUBELET_STOPS_WITHIN: Duration = Duration::from_secs(5);
+
 /// What runs in the process.
 #[derive(Clone)]
 pub enum Roles {
-    /// API server, scheduler and controllers.
+    /// API server, scheduler, controllers and, unless it is not wanted, the kubelet.
     All(UpFlags),
     /// The API server alone.
     ApiServer,
@@ -124,8 +129,19 @@ impl ApiServerRole {
         if let Roles::All(beside) = &roles {
             self.start_others(beside, &server, &manager, &shutdown)?;
         }
+        let kubelet = match &roles {
+            Roles::All(beside) if !beside.no_kubelet => {
+                Some(kubelet::start_beside(&server, beside, shutdown.clone()).await.context("the kubelet")?)
+            }
+            _ => None,
+        };
         println!("export KUBECONFIG={}", absolute(&data_dir.join("admin.kubeconfig")));
-        serve::serve(server, listener, shutdown).await?;
+        serve::serve(server, listener, shutdown.clone()).await?;
+        if let Some(kubelet) = kubelet {
+            // What runs in pods gets a moment to end.
+            shutdown.cancel();
+            tokio::time::timeout(KUBELET_STOPS_WITHIN, kubelet).await.ok();
+        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use portcullis_apiserver::ServerConfig;
 
+use crate::kubelet::KUBELET_PORT;
 use crate::roles::{CONTROLLER_MANAGER_PORT, SCHEDULER_PORT};
 use crate::store::StoreFlags;
 
@@ -100,4 +101,13 @@ pub struct UpFlags {
     /// The port of the controllers' health and metrics; 0 for none
     #[arg(long, default_value_t = CONTROLLER_MANAGER_PORT)]
     pub controller_manager_secure_port: u16,
+    /// Run no kubelet: the cluster's nodes are elsewhere
+    #[arg(long)]
+    pub no_kubelet: bool,
+    /// The port of the kubelet's own API; 0 for any that is free
+    #[arg(long, default_value_t = KUBELET_PORT)]
+    pub kubelet_port: u16,
+    /// The range of pods' addresses, which is made local to this host; loopback addresses without one
+    #[arg(long)]
+    pub pod_cidr: Option<ipnet::Ipv4Net>,
 }

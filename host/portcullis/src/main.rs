@@ -5,6 +5,7 @@
 mod cluster;
 mod flags;
 mod in_process;
+mod kubelet;
 mod placement;
 mod plugin_host;
 mod plugin_sync;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{ApiServerRole, Roles};
 use crate::flags::{ServerFlags, UpFlags};
+use crate::kubelet::KubeletFlags;
 use crate::roles::{ControllerManagerFlags, SchedulerFlags};
 
 /// A Kubernetes-compatible control plane in which every decision is a WebAssembly component.
@@ -33,7 +35,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start API server, scheduler and controllers in one process
+    /// Start API server, scheduler, controllers and kubelet in one process
     Up {
         #[command(flatten)]
         server: ServerFlags,
@@ -54,6 +56,11 @@ enum Command {
     ControllerManager {
         #[command(flatten)]
         flags: ControllerManagerFlags,
+    },
+    /// Start the kubelet alone, against an API server elsewhere
+    Kubelet {
+        #[command(flatten)]
+        flags: KubeletFlags,
     },
     /// Work with policy components
     #[command(subcommand)]
@@ -116,6 +123,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::ControllerManager { flags } => {
             stop_on_signals(&shutdown)?;
             roles::controller_manager(flags, shutdown).await
+        }
+        Command::Kubelet { flags } => {
+            stop_on_signals(&shutdown)?;
+            kubelet::run(flags, shutdown).await
         }
         Command::Plugin(PluginCommand::Push { file, data_dir }) => push(&file, &data_dir).await,
         Command::Plugin(PluginCommand::Inspect { file }) => inspect(&file).await,

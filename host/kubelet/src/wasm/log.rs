@@ -1,7 +1,7 @@
 //! Output of workloads, in the CRI's log format: `<RFC 3339 time> <stream> <F|P> <text>`, one line a line.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,23 +12,80 @@ use parking_lot::Mutex;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+#[cfg(test)]
+mod tests;
+
 /// Past this length a line is written in parts marked `P`, as container runtimes do.
 const MAX_LINE: usize = 16 * 1024;
+
+/// A log that has grown to this size is put aside (`containerLogMaxSize`) ...
+const MAX_SIZE: u64 = 10 << 20;
+/// ... and so many files of one container are kept, the present one included (`containerLogMaxFiles`).
+const MAX_FILES: usize = 5;
 
 /// A container's log file.
 #[derive(Clone)]
 pub(super) struct ContainerLog {
-    file: Arc<Mutex<std::fs::File>>,
+    output: Arc<Mutex<Output>>,
+}
+
+/// The file that is written now.
+struct Output {
+    file: std::fs::File,
+    path: PathBuf,
+    size: u64,
+    max_size: u64,
+}
+
+impl Output {
+    fn open(path: &Path, max_size: u64) -> std::io::Result<Self> {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+        let size = file.metadata()?.len();
+        Ok(Self { file, path: path.to_owned(), size, max_size })
+    }
+
+    fn write(&mut self, text: &[u8]) -> std::io::Result<()> {
+        self.file.write_all(text)?;
+        self.size += u64::try_from(text.len()).unwrap_or(0);
+        if self.size >= self.max_size { self.rotate() } else { Ok(()) }
+    }
+
+    /// Puts the file aside as `<name>.<time>`, where whoever follows it still reads its end, and begins a new one.
+    fn rotate(&mut self) -> std::io::Result<()> {
+        let mut aside = self.path.clone().into_os_string();
+        aside.push(format!(".{}", Timestamp::now().as_nanosecond()));
+        std::fs::rename(&self.path, aside)?;
+        *self = Self::open(&self.path, self.max_size)?;
+        let (Some(folder), Some(name)) = (self.path.parent(), self.path.file_name().and_then(|name| name.to_str()))
+        else {
+            return Ok(());
+        };
+        let prefix = format!("{name}.");
+        let mut old: Vec<PathBuf> = std::fs::read_dir(folder)?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| {
+                path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&prefix))
+            })
+            .collect();
+        old.sort();
+        for path in old.iter().rev().skip(MAX_FILES - 1) {
+            std::fs::remove_file(path)?;
+        }
+        Ok(())
+    }
 }
 
 impl ContainerLog {
     /// Opens the file for appending, with the directories above it.
     pub(super) fn open(path: &Path) -> std::io::Result<Self> {
+        Self::with_max_size(path, MAX_SIZE)
+    }
+
+    fn with_max_size(path: &Path, max_size: u64) -> std::io::Result<Self> {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;
         }
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
-        Ok(Self { file: Arc::new(Mutex::new(file)) })
+        Ok(Self { output: Arc::new(Mutex::new(Output::open(path, max_size)?)) })
     }
 
     /// One of the two streams that end in this log.
@@ -39,7 +96,7 @@ impl ContainerLog {
     /// Writes whole lines with a single system call, so that the two streams never mix within a line. A full disk
     /// loses output, never the workload.
     fn append(&self, text: &[u8]) {
-        if let Err(error) = self.file.lock().write_all(text) {
+        if let Err(error) = self.output.lock().write(text) {
             tracing::warn!(%error, "a container's log cannot be written");
         }
     }
