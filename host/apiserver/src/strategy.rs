@@ -4,8 +4,8 @@
 pub mod allocate;
 pub mod convert;
 mod disabled;
-mod pod;
 pub mod plugins;
+mod pod;
 pub mod prepare;
 
 use portcullis_machinery::definition::plugins::GROUP as PLUGINS;

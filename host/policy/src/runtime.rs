@@ -84,11 +84,6 @@ impl Runtime {
         self.0.modules.has(*digest)
     }
 
-    /// Content of the module store, checked; `None` if it is not there. Reads from disk: not for an async thread.
-    pub fn module(&self, digest: &Digest) -> Option<Bytes> {
-        self.0.modules.get(*digest).ok().flatten().map(Bytes::from)
-    }
-
     /// What a module is, without loading it. Compiles it, on the blocking pool.
     pub async fn inspect(&self, bytes: Bytes) -> Result<ModuleInfo, LoadError> {
         self.blocking(move |inner| {

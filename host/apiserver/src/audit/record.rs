@@ -115,18 +115,10 @@ impl Record {
 
     /// Takes the body that was sent, in whatever form it is; one that is no object is left out.
     pub fn request_body(&self, bytes: &[u8], content_type: &str) {
-        let media = match content_type.split(';').next().unwrap_or_default().trim() {
-            "application/yaml" | "application/apply-patch+yaml" => Media::Yaml,
-            "application/vnd.kubernetes.protobuf" => Media::Protobuf,
-            _ => Media::Json,
-        };
-        if bytes.is_empty() {
-            return;
-        }
-        // A JSON patch is a list, which the codec of objects does not read.
-        let object = match media {
-            Media::Json => serde_json::from_slice(bytes).ok(),
-            _ => codec::decode(bytes, media).ok().map(|decoded| decoded.object),
+        // Patches are JSON too, and a JSON patch is a list, which the codec of objects does not read.
+        let object = match media_of(content_type) {
+            Some(media @ (Media::Yaml | Media::Protobuf)) => codec::decode(bytes, media).ok().map(|it| it.object),
+            _ => serde_json::from_slice(bytes).ok(),
         };
         let mut state = self.state.lock();
         state.request_object = object.map(|object| trimmed(object, state.wanted.omit_managed_fields));
@@ -150,9 +142,11 @@ impl Record {
                 }))
             });
         }
-        let is_json = response.headers().get(http::header::CONTENT_TYPE).is_some_and(|t| t == "application/json");
+        let media = media_of(header(response.headers(), "content-type"));
         let wants_object = level >= Level::RequestResponse && self.info.is_resource_request;
-        if !is_json || response.headers().contains_key(http::header::CONTENT_ENCODING) || (code < 400 && !wants_object)
+        if media.is_none()
+            || response.headers().contains_key(http::header::CONTENT_ENCODING)
+            || (code < 400 && !wants_object)
         {
             self.emit(Stage::ResponseComplete, Some((code, None)), None);
             return response;
@@ -160,7 +154,7 @@ impl Record {
         let (parts, body) = response.into_parts();
         // These bodies are in memory already; collecting one is a move.
         let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        let object = serde_json::from_slice::<Value>(&bytes).ok();
+        let object = media.and_then(|media| codec::decode(&bytes, media).ok()).map(|decoded| decoded.object);
         let status = object.as_ref().filter(|object| object::kind(object) == "Status");
         self.emit(Stage::ResponseComplete, Some((code, status)), object.as_ref().filter(|_| wants_object));
         Response::from_parts(parts, Body::from(bytes))
@@ -214,6 +208,16 @@ impl Record {
         }
         drop(state);
         self.audit.log.send(serde_json::to_vec(&event).unwrap_or_default());
+    }
+}
+
+/// The form that a content type names, if it is one of objects.
+fn media_of(content_type: &str) -> Option<Media> {
+    match content_type.split(';').next().unwrap_or_default().trim() {
+        "application/json" => Some(Media::Json),
+        "application/yaml" | "application/apply-patch+yaml" => Some(Media::Yaml),
+        "application/vnd.kubernetes.protobuf" => Some(Media::Protobuf),
+        _ => None,
     }
 }
 
