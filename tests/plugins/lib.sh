@@ -31,4 +31,4 @@ export -f condition has_condition
 # loaded NAME: waits until the Plugin's present version serves
 loaded() { retry 15 has_condition "$1" Loaded "True Loaded"; }
 
-metric() { kubectl get --raw /metrics | grep -F -- "$1" | sed 's/.* //'; }
+metric() { kubectl get --raw /metrics | grep -v '^#' | grep -F -- "$1" | sed 's/.* //'; }

@@ -71,7 +71,7 @@ pub async fn content(scope: &mut Scope, method: &Method, body: Body) -> Result<R
     if *method == Method::GET {
         return pull(scope).await;
     }
-    scope.output = negotiate(&scope.headers, &scope.query)?;
+    scope.output = negotiate(&scope.headers, &scope.query, false)?;
     push(scope, body).await
 }
 
