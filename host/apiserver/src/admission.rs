@@ -8,7 +8,7 @@ pub mod limits;
 pub mod quota;
 pub mod signing;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use portcullis_machinery::{Status, Value};
@@ -76,6 +76,18 @@ pub struct AdmissionAttributes {
     pub options: Value,
     /// Who writes.
     pub user: UserInfo,
+    /// What admission makes of all this once for its steps; begin with the default.
+    pub prepared: OnceLock<Arc<Value>>,
+}
+
+impl AdmissionAttributes {
+    /// Sets the name that was generated meanwhile.
+    pub fn set_name(&mut self, name: &str) {
+        if self.name != name {
+            name.clone_into(&mut self.name);
+            self.prepared = OnceLock::new();
+        }
+    }
 }
 
 /// Steps 4, 6 and 7 of a request. A deletion has `Value::Null` as its object. The validators take the object shared, since

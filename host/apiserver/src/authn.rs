@@ -25,6 +25,8 @@ const REMEMBER_FOR: Duration = Duration::from_secs(10);
 
 /// The name of callers without credentials.
 pub const ANONYMOUS: &str = "system:anonymous";
+/// The name of whoever holds the recovery certificate.
+pub const RECOVERY: &str = "system:portcullis:recovery";
 const AUTHENTICATED: &str = "system:authenticated";
 const UNAUTHENTICATED: &str = "system:unauthenticated";
 
@@ -53,6 +55,11 @@ pub trait Authenticators: Send + Sync + 'static {
 
     /// A number that changes whenever the chain or the configuration of one of its members does.
     fn generation(&self) -> u64;
+
+    /// Whether a component of the chain reads the request's headers, so that they are worth gathering.
+    fn reads_headers(&self) -> bool {
+        false
+    }
 }
 
 /// The extra key in which a token authenticator names those of the wanted audiences that the token is for.
@@ -72,6 +79,8 @@ pub struct PeerCertificates {
     pub chain: Vec<CertificateDer<'static>>,
     /// Whether the chain was verified against the client CAs.
     pub verified: bool,
+    /// Whether the leaf is the cluster's own recovery certificate.
+    pub recovery: bool,
     document: OnceLock<Value>,
     memo: Mutex<Option<Memo>>,
 }
@@ -182,6 +191,21 @@ fn authorization(headers: &HeaderMap) -> Option<(String, String)> {
     })
 }
 
+/// The headers as authenticators see them: lists of texts by name in lower case. The Authorization header has a place of
+/// its own in the document, and what is no text is left out.
+fn headers_of(headers: &HeaderMap) -> Value {
+    let mut all = serde_json::Map::new();
+    for (name, value) in headers {
+        if name != http::header::AUTHORIZATION
+            && let Ok(text) = value.to_str()
+            && let Value::Array(values) = all.entry(name.as_str()).or_insert_with(|| json!([]))
+        {
+            values.push(text.into());
+        }
+    }
+    Value::Object(all)
+}
+
 /// Adds the group of those who are known.
 pub fn with_authenticated_group(mut user: UserInfo) -> UserInfo {
     let known = |group: &String| group == AUTHENTICATED || group == UNAUTHENTICATED;
@@ -207,6 +231,10 @@ pub async fn authenticate(
     let peer = &connection.peer;
     let authorization = authorization(headers);
     let certified = peer.verified && peer.is_current();
+    if certified && peer.recovery {
+        let groups = vec!["system:masters".to_owned(), AUTHENTICATED.to_owned()];
+        return Ok(UserInfo { username: RECOVERY.to_owned(), groups, ..UserInfo::default() });
+    }
     let generation = authenticators.generation();
     if authorization.is_none()
         && certified
@@ -219,6 +247,9 @@ pub async fn authenticate(
     let mut document = json!({
         "request": {"method": method, "path": info.path, "sourceIP": connection.remote.ip().to_string()},
     });
+    if authenticators.reads_headers() {
+        document["request"]["headers"] = headers_of(headers);
+    }
     if certified {
         document["tls"] = json!({"peerCertificates": peer.document()});
     }

@@ -1,5 +1,8 @@
-//! Step 2: may they? RBAC and the node authorizer in the host. Authorizer components have their place in the chain
-//! ([`Authorizer::set_components`]), but the binary does not fill it yet.
+//! Step 2: may they? RBAC and the node authorizer in the host, and authorizer components before and after them.
+//!
+//! Two things are the host's alone, so that no component can lock the administrator out or let anybody into its own
+//! reins: members of `system:masters` may do everything, and about the group `plugins.portcullis.dev` no component is
+//! asked.
 
 pub mod aggregate;
 pub mod escalation;
@@ -8,10 +11,10 @@ pub mod node;
 pub mod rbac;
 pub mod rules;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
 use portcullis_machinery::Status;
+use portcullis_machinery::definition::plugins;
 use portcullis_machinery::status::{StatusDetails, group_resource};
 
 use crate::context::{RequestInfo, UserInfo};
@@ -32,18 +35,27 @@ pub enum Decision {
     NoOpinion(String),
 }
 
-/// An authorizer component, asked before the built-in authorizers (negative order) or after them.
-pub trait AuthorizerComponent: Send + Sync + 'static {
-    /// Decides. Must not block for longer than a component's deadline.
-    fn authorize(&self, user: &UserInfo, request: &RequestInfo) -> Decision;
-    /// Negative: asked before RBAC.
-    fn order(&self) -> i64;
+/// When authorizer components are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Before the built-in authorizers: components of negative order.
+    Before,
+    /// After the built-in authorizers had no opinion: all others.
+    After,
+}
+
+/// The authorizer components that are in service at the time of each request.
+pub trait AuthorizerComponents: Send + Sync + 'static {
+    /// Asks the components of a turn in their order until one decides; reasons of those that had no opinion are joined.
+    fn authorize(&self, turn: Turn, user: &UserInfo, request: &RequestInfo) -> Decision;
+    /// Whether there are none.
+    fn is_empty(&self) -> bool;
 }
 
 /// All authorizers of a server.
 pub struct Authorizer {
     modes: Vec<AuthorizationMode>,
-    components: ArcSwap<Vec<Arc<dyn AuthorizerComponent>>>,
+    components: OnceLock<Arc<dyn AuthorizerComponents>>,
     /// Roles and bindings.
     pub rbac: RbacIndex,
     /// What kubelets may do.
@@ -60,33 +72,41 @@ impl Authorizer {
     /// Authorizers in the order of `--authorization-mode`.
     pub fn new(modes: Vec<AuthorizationMode>) -> Self {
         let node = NodeAuthorizer::new(crate::bootstrap::cluster_role_rules("system:node"));
-        Self { modes, components: ArcSwap::default(), rbac: RbacIndex::default(), node }
+        Self { modes, components: OnceLock::new(), rbac: RbacIndex::default(), node }
     }
 
-    /// Replaces the authorizer components; they are asked in their order.
-    pub fn set_components(&self, mut components: Vec<Arc<dyn AuthorizerComponent>>) {
-        components.sort_by_key(|component| component.order());
-        self.components.store(Arc::new(components));
+    /// Says where the authorizer components are. Only the first call counts.
+    pub fn set_components(&self, components: Arc<dyn AuthorizerComponents>) {
+        let _ = self.components.set(components);
     }
 
-    /// Whether the user may do that. Members of `system:masters` may do everything, so that no component and no
-    /// binding can lock the administrator out.
+    /// Whether the user may do that.
     pub fn authorize(&self, user: &UserInfo, request: &RequestInfo) -> Decision {
+        let components = self.components.get().filter(|_| request.api_group != plugins::GROUP);
+        self.chain(user, request, components)
+    }
+
+    /// The same without the authorizer components: for what a component itself wants to read, which must not lead to
+    /// another component's being asked.
+    pub fn authorize_builtin(&self, user: &UserInfo, request: &RequestInfo) -> Decision {
+        self.chain(user, request, None)
+    }
+
+    fn chain(
+        &self,
+        user: &UserInfo,
+        request: &RequestInfo,
+        components: Option<&Arc<dyn AuthorizerComponents>>,
+    ) -> Decision {
         if user.groups.iter().any(|group| group == "system:masters") {
             return Decision::Allow(String::new());
         }
+        let component = |turn: Turn| components.map(|components| Asked::Components(&**components, turn));
+        let modes = self.modes.iter().map(Asked::Mode);
         let mut reasons: Vec<String> = Vec::new();
-        let components = self.components.load();
-        let first_after = components.partition_point(|component| component.order() < 0);
-        let (before, after) = components.split_at(first_after);
-        let asked = before
-            .iter()
-            .map(Asked::Component)
-            .chain(self.modes.iter().map(Asked::Mode))
-            .chain(after.iter().map(Asked::Component));
-        for authorizer in asked {
+        for authorizer in component(Turn::Before).into_iter().chain(modes).chain(component(Turn::After)) {
             let decision = match authorizer {
-                Asked::Component(component) => component.authorize(user, request),
+                Asked::Components(components, turn) => components.authorize(turn, user, request),
                 Asked::Mode(mode) => self.ask(*mode, user, request),
             };
             match decision {
@@ -127,7 +147,12 @@ impl Authorizer {
 
     /// The rules that a user has in a namespace, whether the list may be incomplete, and why.
     pub fn rules_for(&self, user: &UserInfo, namespace: &str) -> (Vec<Rule>, bool, Vec<String>) {
-        let (mut rules, mut errors, mut incomplete) = (Vec::new(), Vec::new(), !self.components.load().is_empty());
+        let (mut rules, mut errors, mut incomplete) = (Vec::new(), Vec::new(), false);
+        // What a component would allow can only be found by asking about one request after the other.
+        if self.components.get().is_some_and(|components| !components.is_empty()) {
+            incomplete = true;
+            errors.push("authorizer plugins do not support user rule resolution".to_owned());
+        }
         if user.groups.iter().any(|group| group == "system:masters") {
             let star = || vec!["*".to_owned()];
             rules.push(Rule { verbs: star(), api_groups: star(), resources: star(), ..Rule::default() });
@@ -152,7 +177,7 @@ impl Authorizer {
 }
 
 enum Asked<'a> {
-    Component(&'a Arc<dyn AuthorizerComponent>),
+    Components(&'a dyn AuthorizerComponents, Turn),
     Mode(&'a AuthorizationMode),
 }
 

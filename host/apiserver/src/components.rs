@@ -6,14 +6,26 @@
 
 mod admission;
 mod authentication;
+mod authorization;
 
 pub use admission::ComponentAdmission;
 pub use authentication::ComponentAuthenticators;
+pub use authorization::ComponentAuthorizers;
 
-use portcullis_machinery::Status;
+use portcullis_machinery::{Status, Value};
 use portcullis_plugins::spec::FailurePolicy;
 use portcullis_plugins::table::LivePlugin;
 use portcullis_policy::CallError;
+use serde_json::json;
+
+use crate::context::UserInfo;
+
+/// A user as components see one.
+fn user_info(user: &UserInfo) -> Value {
+    let extra: serde_json::Map<String, Value> =
+        user.extra.iter().map(|(key, values)| (key.clone(), json!(values))).collect();
+    json!({"username": user.username, "uid": user.uid, "groups": user.groups, "extra": extra})
+}
 
 /// What becomes of a request when a component failed: nothing where its policy is to be ignored, else a `Status` that
 /// names the plugin and says what happened.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use portcullis_storage::Tenant;
 
+use crate::audit::Record;
+
 /// A caller, as authentication established it (`authentication.k8s.io` UserInfo).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserInfo {
@@ -57,9 +59,18 @@ pub struct RequestContext {
     pub request_id: String,
     /// What the answer's Warning headers will say.
     pub warnings: Mutex<Vec<String>>,
+    /// What the audit log will say, if there is one.
+    pub audit: Option<Arc<Record>>,
 }
 
 impl RequestContext {
+    /// Adds a fact for the audit log; the first value of a key stays.
+    pub fn annotate(&self, key: &str, value: &str) {
+        if let Some(record) = &self.audit {
+            record.annotate(key, value);
+        }
+    }
+
     /// Adds a text for a Warning header; the same text is sent once.
     pub fn warn(&self, text: impl Into<String>) {
         let text = text.into();

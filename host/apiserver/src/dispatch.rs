@@ -10,6 +10,7 @@ use crate::connect;
 use crate::context::Context;
 use crate::documents;
 use crate::handlers::{Scope, create, delete, get, list, patch, scale, subresources, update, watch};
+use crate::modules;
 use crate::negotiation::{Output, check_route_accept, negotiate, negotiate_plain};
 use crate::request_info::query_pairs;
 use crate::respond;
@@ -96,6 +97,9 @@ async fn route(
     let method = parts.method;
     if method == Method::PATCH {
         patch::kind_of(&scope)?;
+    }
+    if modules::is_content(&scope.definition, scope.sub()) {
+        return modules::content(&mut scope, &method, body).await;
     }
     check_route_accept(&scope.headers, matches!(info.verb.as_str(), "list" | "watch"), &[])?;
     if scope.definition.namespaced

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admission;
+pub mod audit;
 pub mod authn;
 pub mod authz;
 pub mod bootstrap;
@@ -14,6 +15,7 @@ pub mod documents;
 pub mod flow;
 pub mod handlers;
 pub mod health;
+pub mod modules;
 pub mod negotiation;
 pub mod ownership;
 pub mod pki;

@@ -15,7 +15,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
-use crate::authn::PeerCertificates;
+use crate::authn::{PeerCertificates, RECOVERY};
 use crate::server_config::ServerConfig;
 use make::{Authority, Purpose, Request};
 
@@ -32,10 +32,14 @@ pub enum Component {
     Kubelet,
     /// `kube-apiserver-kubelet-client` of `system:masters`: the server's own towards kubelets. No kubeconfig.
     KubeletClient,
+    /// `system:portcullis:recovery` of `system:masters`; `recovery.kubeconfig`. The host itself knows this certificate,
+    /// so that its holder gets in whatever authenticator plugins do.
+    Recovery,
 }
 
 impl Component {
-    const ALL: [Self; 5] = [Self::Admin, Self::Scheduler, Self::ControllerManager, Self::Kubelet, Self::KubeletClient];
+    const ALL: [Self; 6] =
+        [Self::Admin, Self::Scheduler, Self::ControllerManager, Self::Kubelet, Self::KubeletClient, Self::Recovery];
 
     /// The name of the component's files.
     pub fn file_stem(self) -> &'static str {
@@ -45,6 +49,7 @@ impl Component {
             Self::ControllerManager => "controller-manager",
             Self::Kubelet => "kubelet",
             Self::KubeletClient => "apiserver-kubelet-client",
+            Self::Recovery => "recovery",
         }
     }
 
@@ -55,6 +60,7 @@ impl Component {
             Self::ControllerManager => ("system:kube-controller-manager".to_owned(), None),
             Self::Kubelet => (format!("system:node:{node}"), Some("system:nodes")),
             Self::KubeletClient => ("kube-apiserver-kubelet-client".to_owned(), Some("system:masters")),
+            Self::Recovery => (RECOVERY.to_owned(), Some("system:masters")),
         }
     }
 }
@@ -275,7 +281,11 @@ impl Pki {
             Some((leaf, rest)) => self.verifier.verify_client_cert(leaf, rest, UnixTime::now()).is_ok(),
             None => false,
         };
-        Arc::new(PeerCertificates::new(chain, verified))
+        let own = self.identity(Component::Recovery).chain.first();
+        let recovery = verified && chain.first().is_some_and(|leaf| Some(leaf) == own);
+        let mut peer = PeerCertificates::new(chain, verified);
+        peer.recovery = recovery;
+        Arc::new(peer)
     }
 
     /// The listener's TLS settings: TLS 1.2 and 1.3, HTTP/2 and 1.1. A client certificate is asked for and its key's

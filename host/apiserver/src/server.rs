@@ -1,7 +1,7 @@
 //! The server's state, and the way of a request through the nine steps.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -18,13 +18,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::admission::quota::QuotaLocks;
+use crate::audit::Audit;
 use crate::authn::{self, Authenticators, ConnectionInfo};
-use crate::authz::{Authorizer, aggregate, feed};
+use crate::authz::{Authorizer, Decision, aggregate, feed, forbidden};
 use crate::context::{Context, RequestContext, UserInfo};
 use crate::flow::{FlowControl, is_long_running};
 use crate::handlers::scope::cache_of;
 use crate::health::Health;
-use crate::negotiation::{Output, negotiate_plain};
+use crate::modules::{self, ModuleTransfers};
+use crate::negotiation::{Output, header, negotiate_plain};
 use crate::pki::Pki;
 use crate::server_config::ServerConfig;
 use crate::strategy::allocate::Reservations;
@@ -63,6 +65,10 @@ pub struct ApiServer {
     pub reservations: Reservations,
     /// Charges of one namespace's quotas come one after another.
     pub quota_locks: QuotaLocks,
+    /// Pushes and pulls of modules that are under way.
+    pub modules: ModuleTransfers,
+    /// The audit log, if there is one.
+    audit: OnceLock<Arc<Audit>>,
 }
 
 /// What an [`ApiServer`] is made of that it does not make itself.
@@ -97,6 +103,8 @@ impl ApiServer {
             health: Health::default(),
             reservations: Reservations::default(),
             quota_locks: QuotaLocks::default(),
+            modules: ModuleTransfers::default(),
+            audit: OnceLock::new(),
             tenant: parts.tenant,
             config: parts.config,
             store: parts.store,
@@ -129,7 +137,15 @@ impl ApiServer {
         if let Some(roles) = cache("rbac.authorization.k8s.io", "v1", "clusterroles") {
             tokio::spawn(aggregate::run(self.store.clone(), roles, shutdown.clone()));
         }
+        tokio::spawn(modules::content::sweep(Arc::clone(self), shutdown.clone()));
         Ok(())
+    }
+
+    /// Writes requests to an audit log from now on. Only the first call counts.
+    pub fn attach_audit(&self, audit: Arc<Audit>) {
+        if self.audit.set(Arc::clone(&audit)).is_ok() {
+            self.health.add_metrics(Arc::new(move || audit.metrics()));
+        }
     }
 
     /// Reads one object from the store; for the server's own needs, so that no authorization is asked.
@@ -168,12 +184,18 @@ impl ApiServer {
             Some(given) if given.len() <= 64 && given.to_str().is_ok() => given.clone(),
             _ => HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).unwrap_or(HeaderValue::from_static("-")),
         };
+        let request_id = audit_id.to_str().unwrap_or_default().to_owned();
+        let audit = self
+            .audit
+            .get()
+            .map(|audit| audit.begin(&request_id, request.uri().to_string(), &info, &connection, request.headers()));
         let cx = RequestContext {
             tenant: self.tenant.clone(),
             user: UserInfo::default(),
             info,
-            request_id: audit_id.to_str().unwrap_or_default().to_owned(),
+            request_id,
             warnings: Mutex::default(),
+            audit: audit.clone(),
         };
         let (verb, resource, long) = (cx.info.verb.clone(), cx.info.clone(), is_long_running(&cx.info));
         let whole = AssertUnwindSafe(self.steps(request, cx, connection, &output)).catch_unwind();
@@ -191,16 +213,50 @@ impl ApiServer {
                 }
             }
         };
+        let panicked = outcome.is_err();
         let mut response = outcome.unwrap_or_else(|_| {
             tracing::error!(verb, path = resource.path, "a request panicked");
             respond::status(&output, &Status::internal("the server failed on this request; the others go on"))
         });
+        response = match audit {
+            Some(record) if !panicked => record.complete(response, long).await,
+            Some(record) => {
+                record.panicked();
+                response
+            }
+            None => response,
+        };
         let headers = response.headers_mut();
         headers.insert(AUDIT_ID.clone(), audit_id);
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
         let code = response.status().as_u16();
         self.health.metrics.observe(&resource, code, started.elapsed());
         response
+    }
+
+    /// Asks authorization, and tells the audit log what it said.
+    fn require(&self, user: &UserInfo, cx: &RequestContext) -> Result<(), Status> {
+        let decision = self.authorizer.authorize(user, &cx.info);
+        let allowed = matches!(decision, Decision::Allow(_));
+        let (Decision::Allow(reason) | Decision::Deny(reason) | Decision::NoOpinion(reason)) = decision;
+        if let Some(record) = &cx.audit {
+            record.authorized(user, allowed, &reason);
+        }
+        if allowed { Ok(()) } else { Err(forbidden(user, &cx.info, &reason)) }
+    }
+
+    /// Reads the body ahead of the handlers where the audit log wants it. Modules are no objects, and what streams has
+    /// no end.
+    async fn recorded(&self, request: Request<Body>, cx: &RequestContext) -> Result<Request<Body>, Status> {
+        let Some(record) = cx.audit.as_ref().filter(|record| record.wants_request()) else { return Ok(request) };
+        let writes = matches!(cx.info.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection");
+        if !writes || is_long_running(&cx.info) || cx.info.subresource == "content" {
+            return Ok(request);
+        }
+        let (parts, body) = request.into_parts();
+        let bytes = handlers::body::read(body, self.config.max_request_body_bytes).await?;
+        record.request_body(&bytes, header(&parts.headers, "content-type"));
+        Ok(Request::from_parts(parts, Body::from(bytes)))
     }
 
     async fn steps(
@@ -222,6 +278,9 @@ impl ApiServer {
         let requestor = match known.await {
             Ok(user) => user,
             Err(status) => {
+                if let Some(record) = &cx.audit {
+                    record.unauthenticated();
+                }
                 let mut response = respond::status(output, &status);
                 if status.code == 401 {
                     let realm = HeaderValue::from_static("Bearer realm=\"portcullis\"");
@@ -230,10 +289,13 @@ impl ApiServer {
                 return response;
             }
         };
+        if let Some(record) = &cx.audit {
+            record.authenticated(&requestor);
+        }
         let admitted = authn::impersonation::act_as(&self.authorizer, request.headers_mut(), requestor, &cx.info)
             .and_then(|user| {
                 let place = self.flow.enter(&user, &cx.info)?;
-                self.authorizer.require(&user, &cx.info)?;
+                self.require(&user, &cx)?;
                 Ok((user, place))
             });
         let (user, place) = match admitted {
@@ -241,6 +303,10 @@ impl ApiServer {
             Err(status) => return respond::status(output, &status),
         };
         cx.user = user;
+        let request = match self.recorded(request, &cx).await {
+            Ok(request) => request,
+            Err(status) => return respond::status(output, &status),
+        };
         let cx: Context = Arc::new(cx);
         let query = request.uri().query().unwrap_or_default();
         let own = health::respond(self, &cx, request.method(), request.headers(), query).await;

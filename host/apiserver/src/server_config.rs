@@ -71,6 +71,8 @@ pub struct ServerConfig {
     pub http2_max_streams: u32,
     /// The largest request body in bytes. Default 3 MiB.
     pub max_request_body_bytes: usize,
+    /// The largest module that may be pushed, in bytes. Default 64 MiB.
+    pub max_module_bytes: usize,
     /// `--enable-admission-plugins`, `--disable-admission-plugins`: names as given.
     pub enable_admission_plugins: Vec<String>,
     /// See [`Self::enable_admission_plugins`].
@@ -119,6 +121,7 @@ impl Default for ServerConfig {
             min_request_timeout: Duration::from_secs(1800),
             http2_max_streams: 1000,
             max_request_body_bytes: 3 * 1024 * 1024,
+            max_module_bytes: 64 * 1024 * 1024,
             enable_admission_plugins: Vec::new(),
             disable_admission_plugins: Vec::new(),
             runtime_config: Vec::new(),

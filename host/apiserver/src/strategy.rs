@@ -4,12 +4,15 @@
 pub mod allocate;
 pub mod convert;
 mod disabled;
+pub mod plugins;
 mod pod;
 pub mod prepare;
 
+use portcullis_machinery::definition::plugins::GROUP as PLUGINS;
 use portcullis_machinery::{Status, Value, object};
 
 use crate::handlers::Scope;
+use crate::modules;
 pub use prepare::{METADATA_KEPT_BY_STATUS, prepare_for_create, prepare_for_update};
 
 /// What becomes of dependents if a deletion does not say.
@@ -62,11 +65,14 @@ pub fn may_end(scope: &Scope, object: &Value) -> bool {
 /// Refuses the deletion of what a cluster cannot be without.
 ///
 /// # Errors
-/// 403 for the namespaces `default`, `kube-system` and `kube-public`.
+/// 403 for the namespaces `default`, `kube-system` and `kube-public`, 409 for a Module that is in use.
 pub fn check_delete(scope: &Scope) -> Result<(), Status> {
     let immortal = matches!(scope.name.as_str(), "default" | "kube-system" | "kube-public");
     if immortal && scope.definition.kind == "Namespace" && scope.group().is_empty() {
         return Err(Status::forbidden("", "namespaces", &scope.name, "this namespace may not be deleted"));
+    }
+    if scope.definition.kind == "Module" && scope.group() == PLUGINS {
+        modules::check_unused(scope)?;
     }
     Ok(())
 }
@@ -97,7 +103,22 @@ pub async fn finish(scope: &Scope, claim: allocate::Claim, written: bool) {
     allocate::finish(scope, claim, written).await;
 }
 
-/// What follows the end of an object: a service's addresses and ports are free again.
+/// The rules of the project's own kinds, which no component may check (see `matching` in the crate of plugins).
+///
+/// # Errors
+/// 422 with a cause for each field that is wrong.
+pub fn check(scope: &Scope, object: &Value) -> Result<(), Status> {
+    if scope.definition.kind == "Plugin" && scope.group() == PLUGINS && scope.sub().is_empty() {
+        return plugins::check(object);
+    }
+    Ok(())
+}
+
+/// What follows the end of an object: a service's addresses and ports are free again, a Module's
+/// content goes.
 pub async fn after_delete(scope: &Scope, object: &Value) {
+    if scope.definition.kind == "Module" && scope.group() == PLUGINS {
+        modules::content::release(&*scope.server.store, object).await;
+    }
     allocate::release(scope, object).await;
 }

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_machinery::status::{Cause, FieldErrorType};
 use portcullis_machinery::{Status, Value, object};
+use portcullis_policy::KeySets;
 use ring::rand::SystemRandom;
 use serde_json::json;
 
@@ -19,21 +20,12 @@ use keys::{PublicKey, Signer};
 
 pub use keys::KeyError;
 
+/// The name of the key set of ServiceAccount tokens.
+pub const KEY_SET: &str = "service-account";
 /// The lifetime that the projected token of a pod asks for; it marks tokens that may be extended.
 const EXTENDABLE: i64 = 3607;
 /// What such a token's lifetime is extended to: a year.
 const EXTENDED: i64 = 365 * 24 * 3600;
-
-/// Why a signature could not be checked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SignatureError {
-    /// There is no such key set.
-    #[error("there is no key set {0:?}")]
-    UnknownKeySet(String),
-    /// The algorithm is not supported or does not fit the keys.
-    #[error("the algorithm {0:?} is not supported")]
-    UnsupportedAlgorithm(String),
-}
 
 /// Signs ServiceAccount tokens, and holds the keys that check them.
 pub struct TokenIssuer {
@@ -63,32 +55,16 @@ impl TokenIssuer {
         Ok(Self { issuer, signer, keys, random: SystemRandom::new() })
     }
 
-    /// Whether `signature` over `message` is good under a key of the key set (`service-account` is the only one).
-    /// An empty `key_id` tries every key that fits the algorithm (`ES256`, `RS256`).
+    /// The key set that checks them, for components: its name is [`KEY_SET`].
     ///
     /// # Errors
-    /// If the set or the algorithm is not known.
-    pub fn verify(
-        &self,
-        key_set: &str,
-        key_id: &str,
-        algorithm: &str,
-        message: &[u8],
-        signature: &[u8],
-    ) -> Result<bool, SignatureError> {
-        if key_set != "service-account" {
-            return Err(SignatureError::UnknownKeySet(key_set.to_owned()));
-        }
-        if !matches!(algorithm, "ES256" | "RS256") {
-            return Err(SignatureError::UnsupportedAlgorithm(algorithm.to_owned()));
-        }
-        let fits = |key: &&PublicKey| key.algorithm() == algorithm && (key_id.is_empty() || key.id == key_id);
-        Ok(self.keys.iter().filter(fits).any(|key| key.verify(message, signature)))
-    }
-
-    /// The public keys as SubjectPublicKeyInfo in DER, with their ids, for key sets elsewhere.
-    pub fn public_keys(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.keys.iter().map(|key| (key.id.as_str(), key.spki.as_slice()))
+    /// If a key cannot be used.
+    pub fn key_sets(&self) -> Result<KeySets, KeyError> {
+        let key = |key: &PublicKey| portcullis_policy::PublicKey::from_spki_der(Some(&key.id), &key.spki);
+        let keys = self.keys.iter().map(key).collect::<Result<_, _>>().map_err(|error| KeyError(error.to_string()))?;
+        let sets = KeySets::default();
+        sets.replace(KEY_SET, keys);
+        Ok(sets)
     }
 
     /// Signs claims as a JWT (RFC 7519).

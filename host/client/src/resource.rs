@@ -111,5 +111,6 @@ resources! {
     RUNTIMECLASSES = "node.k8s.io" / "v1" / "runtimeclasses", "RuntimeClass", false;
     PODDISRUPTIONBUDGETS = "policy" / "v1" / "poddisruptionbudgets", "PodDisruptionBudget", true;
     CLUSTERROLES = "rbac.authorization.k8s.io" / "v1" / "clusterroles", "ClusterRole", false;
+    MODULES = "plugins.portcullis.dev" / "v1alpha1" / "modules", "Module", false;
     PLUGINS = "plugins.portcullis.dev" / "v1alpha1" / "plugins", "Plugin", false;
 }

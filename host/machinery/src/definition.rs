@@ -4,6 +4,7 @@
 //! resource.
 
 pub mod builtin;
+pub mod plugins;
 
 use crate::schema::SchemaRef;
 use std::collections::{BTreeMap, HashMap};

@@ -10,6 +10,7 @@
 pub mod first_party;
 pub mod manager;
 pub mod matching;
+mod metrics;
 pub mod spec;
 pub mod table;
 

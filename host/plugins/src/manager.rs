@@ -7,13 +7,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use portcullis_machinery::{Value, object};
-use portcullis_policy::{LoadError, ModuleSource, PolicyHost, Runtime, Stage};
+use portcullis_policy::{Digest, LoadError, ModuleSource, Policy, PolicyHost, Runtime, Stage};
 use serde_json::json;
 
 use crate::matching::Matcher;
@@ -35,6 +37,19 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
+    /// Whether the same Plugin may load later, with nothing changed about it.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Load(error) if error.is_transient())
+    }
+
+    /// The module that was not found, if that is what is wrong.
+    pub fn missing(&self) -> Option<Digest> {
+        match self {
+            Self::Load(LoadError::UnknownDigest(digest)) => Some(*digest),
+            _ => None,
+        }
+    }
+
     /// A word for a condition's `reason`.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -45,15 +60,51 @@ impl ApplyError {
     }
 }
 
+/// Why the last try of a plugin failed.
+struct Failure {
+    reason: &'static str,
+    message: String,
+    transient: bool,
+    missing: Option<Digest>,
+}
+
+impl From<&ApplyError> for Failure {
+    fn from(error: &ApplyError) -> Self {
+        Self {
+            reason: error.reason(),
+            message: error.to_string(),
+            transient: error.is_transient(),
+            missing: error.missing(),
+        }
+    }
+}
+
 /// What the manager knows of one plugin.
 #[derive(Default)]
-struct Entry {
+pub(crate) struct Entry {
     /// `metadata.generation` of the object that was tried last.
     observed_generation: i64,
-    live: Option<Arc<LivePlugin>>,
-    /// Why the last try failed, if it did.
-    error: Option<(String, String)>,
+    /// That of the object that serves.
+    active_generation: i64,
+    pub(crate) live: Option<Arc<LivePlugin>>,
+    error: Option<Failure>,
 }
+
+impl Entry {
+    /// Whether the version that was tried last serves.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.error.is_none()
+    }
+}
+
+/// A version that loaded, and the bytes of its module where they came from a file.
+struct Loaded {
+    live: Arc<LivePlugin>,
+    module: Option<Bytes>,
+}
+
+/// Brings the content of a module from wherever the cluster keeps it; `None` if it is not there.
+pub type Fetch = Box<dyn Fn(Digest) -> BoxFuture<'static, Result<Option<Bytes>, String>> + Send + Sync>;
 
 /// What [`PluginManager::new`] needs.
 pub struct ManagerConfig {
@@ -71,7 +122,8 @@ pub struct PluginManager {
     config: ManagerConfig,
     tables: ArcSwap<Tables>,
     generation: AtomicU64,
-    entries: Mutex<BTreeMap<String, Entry>>,
+    pub(crate) entries: Mutex<BTreeMap<String, Entry>>,
+    fetch: OnceLock<Fetch>,
     /// Loads run one after another: an older version that compiles slowly never replaces a newer one.
     loading: tokio::sync::Mutex<()>,
 }
@@ -86,8 +138,14 @@ impl PluginManager {
             tables: ArcSwap::default(),
             generation: AtomicU64::new(0),
             entries: Mutex::default(),
+            fetch: OnceLock::new(),
             loading: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Says where modules come from that are not in the data directory. Only the first call counts.
+    pub fn fetch_with(&self, fetch: Fetch) {
+        let _ = self.fetch.set(fetch);
     }
 
     /// A number that changes whenever what serves does, so that answers remembered from before can be dropped.
@@ -105,8 +163,8 @@ impl PluginManager {
     pub async fn apply_all(&self, objects: &[Value]) {
         let _turn = self.loading.lock().await;
         let loads = objects.iter().map(|object| async move { (object, self.load_or_last_good(object).await) });
-        for (object, result) in futures::future::join_all(loads).await {
-            self.record(object, result);
+        for (object, (loaded, failure)) in futures::future::join_all(loads).await {
+            self.record(object, loaded, failure);
         }
         self.publish();
     }
@@ -117,20 +175,30 @@ impl PluginManager {
     /// Says why the new version is not in service; the one that served before goes on.
     pub async fn apply(&self, object: &Value) -> Result<(), ApplyError> {
         let _turn = self.loading.lock().await;
-        let result = self.load(object).await;
-        let outcome = result.as_ref().map(|_| ()).map_err(|error| (error.reason().to_owned(), error.to_string()));
-        match result {
-            Ok(live) => {
-                self.remember(object, &live);
-                self.record(object, (Some(live), None));
+        match self.load(object).await {
+            Ok(loaded) => {
+                self.remember(object, &loaded).await;
+                self.record(object, Some(loaded.live), None);
                 self.publish();
                 Ok(())
             }
             Err(error) => {
-                self.record(object, (None, outcome.err()));
+                self.record(object, None, Some(Failure::from(&error)));
                 Err(error)
             }
         }
+    }
+
+    /// The plugins that are worth another try although nothing about them changed: all whose failure may pass, or
+    /// those that lack the module of this digest.
+    pub fn to_retry(&self, arrived: Option<&Digest>) -> Vec<String> {
+        let worth = |failure: &Failure| match arrived {
+            Some(digest) => failure.missing.as_ref() == Some(digest),
+            None => failure.transient,
+        };
+        let entries = self.entries.lock();
+        let failed = entries.iter().filter(|(_, entry)| entry.error.as_ref().is_some_and(worth));
+        failed.map(|(name, _)| name.clone()).collect()
     }
 
     /// Takes a plugin out of service.
@@ -142,14 +210,16 @@ impl PluginManager {
         self.publish();
     }
 
-    fn record(&self, object: &Value, (live, error): (Option<Arc<LivePlugin>>, Option<(String, String)>)) {
+    fn record(&self, object: &Value, live: Option<Arc<LivePlugin>>, failure: Option<Failure>) {
         let mut entries = self.entries.lock();
         let entry = entries.entry(object::name(object).to_owned()).or_default();
         entry.observed_generation = object::generation(object);
-        entry.error = error;
         if live.is_some() {
             entry.live = live;
+            // A version from before, brought back at the start, is of a generation that nobody knows any more.
+            entry.active_generation = if failure.is_none() { entry.observed_generation } else { 0 };
         }
+        entry.error = failure;
     }
 
     fn publish(&self) {
@@ -158,27 +228,29 @@ impl PluginManager {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    async fn load_or_last_good(&self, object: &Value) -> (Option<Arc<LivePlugin>>, Option<(String, String)>) {
+    async fn load_or_last_good(&self, object: &Value) -> (Option<Arc<LivePlugin>>, Option<Failure>) {
         match self.load(object).await {
-            Ok(live) => {
-                self.remember(object, &live);
-                (Some(live), None)
+            Ok(loaded) => {
+                self.remember(object, &loaded).await;
+                (Some(loaded.live), None)
             }
             Err(error) => {
                 let name = object::name(object);
                 tracing::warn!(plugin = name, %error, "a plugin cannot be loaded");
                 let last_good = std::fs::read(self.last_good_path(name)).ok();
                 let last_good = last_good.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+                // What served under a Plugin that was deleted is no version of this one.
+                let last_good = last_good.filter(|kept| object::uid(kept) == object::uid(object));
                 let live = match &last_good {
-                    Some(object) => self.load(object).await.ok(),
+                    Some(object) => self.load(object).await.ok().map(|loaded| loaded.live),
                     None => None,
                 };
-                (live, Some((error.reason().to_owned(), error.to_string())))
+                (live, Some(Failure::from(&error)))
             }
         }
     }
 
-    async fn load(&self, object: &Value) -> Result<Arc<LivePlugin>, ApplyError> {
+    async fn load(&self, object: &Value) -> Result<Loaded, ApplyError> {
         let name = object::name(object).to_owned();
         let spec = PluginSpec::from_object(object)?;
         let matcher = Matcher::new(&spec.matching)?;
@@ -188,20 +260,46 @@ impl PluginManager {
         {
             config = given.clone();
         }
-        let mut runtime_spec =
-            portcullis_policy::PluginSpec::new(name.clone(), spec.stage, module_source(&spec.source)?);
+        let mut source = module_source(&spec.source)?;
+        let mut module = None;
+        if let ModuleSource::File(path) = &source {
+            // Read once: what loads, what is remembered and what the digest names are the same bytes.
+            let bytes = Bytes::from(read_file(path.clone()).await?);
+            source = ModuleSource::Bytes(bytes.clone());
+            module = Some(bytes);
+        }
+        let mut runtime_spec = portcullis_policy::PluginSpec::new(name.clone(), spec.stage, source);
         runtime_spec.config = config;
         runtime_spec.limits = spec.limits()?;
         runtime_spec.grants = spec.grants();
-        let policy = self.runtime.load(runtime_spec, Arc::clone(&self.host)).await?;
-        Ok(Arc::new(LivePlugin {
-            name,
-            order: spec.order,
-            failure_policy: spec.failure_policy,
-            embedded: spec.source.embedded.is_some(),
-            matcher,
-            policy,
-        }))
+        let policy = self.load_module(runtime_spec).await?;
+        let embedded = spec.source.embedded.is_some();
+        let (order, failure_policy) = (spec.order, spec.failure_policy);
+        let live = LivePlugin { name, order, failure_policy, embedded, matcher, policy };
+        Ok(Loaded { live: Arc::new(live), module })
+    }
+
+    /// Loads a module, from the cluster if the data directory does not have it, which is no more than a cache.
+    async fn load_module(&self, spec: portcullis_policy::PluginSpec) -> Result<Arc<Policy>, LoadError> {
+        let result = self.runtime.load(spec.clone(), Arc::clone(&self.host)).await;
+        let (Err(LoadError::UnknownDigest(digest)), Some(fetch)) = (&result, self.fetch.get()) else { return result };
+        let Some(bytes) = fetch(*digest).await.map_err(LoadError::Host)? else { return result };
+        self.keep_module(bytes).await;
+        self.runtime.load(spec, Arc::clone(&self.host)).await
+    }
+
+    /// Writes a module into the data directory. A disk that is full is told in the log; what needs the module then
+    /// fails to find it.
+    async fn keep_module(&self, bytes: Bytes) -> Option<Digest> {
+        let runtime = self.runtime.clone();
+        match tokio::task::spawn_blocking(move || runtime.push(&bytes)).await {
+            Ok(Ok(digest)) => Some(digest),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a module could not be kept in the data directory");
+                None
+            }
+            Err(_) => None,
+        }
     }
 
     fn last_good_path(&self, name: &str) -> PathBuf {
@@ -210,15 +308,15 @@ impl PluginManager {
     }
 
     /// Keeps what it takes to load this version again after the Plugin or its file has changed.
-    fn remember(&self, object: &Value, live: &LivePlugin) {
-        let mut pinned =
-            json!({"metadata": {"name": live.name}, "spec": object.get("spec").cloned().unwrap_or_default()});
-        if pinned.pointer("/spec/source/file").is_some() {
-            let path = pinned.pointer("/spec/source/file").and_then(Value::as_str).map(str::to_owned);
-            let pushed =
-                path.and_then(|path| std::fs::read(path).ok()).and_then(|bytes| self.runtime.push(&bytes).ok());
-            // A file that changed between the load and now would be remembered wrongly: then nothing is.
-            if pushed != Some(live.policy.digest()) {
+    async fn remember(&self, object: &Value, loaded: &Loaded) {
+        let live = &loaded.live;
+        // The embedded components are loaded once before the store is read, and need not be remembered.
+        if object::uid(object).is_empty() {
+            return;
+        }
+        let mut pinned = json!({"metadata": {"name": live.name, "uid": object::uid(object)}, "spec": object.get("spec").cloned().unwrap_or_default()});
+        if let Some(bytes) = &loaded.module {
+            if self.keep_module(bytes.clone()).await.is_none() {
                 return;
             }
             pinned["spec"]["source"] = json!({"digest": live.policy.digest().to_string()});
@@ -245,7 +343,7 @@ impl PluginManager {
         };
         let loaded = match &entry.error {
             None => condition("Loaded", true, "Loaded", "the version that the spec describes serves"),
-            Some((reason, message)) => condition("Loaded", false, reason, message),
+            Some(failure) => condition("Loaded", false, failure.reason, &failure.message),
         };
         let ready = match &entry.live {
             Some(live) => condition("Ready", true, "Serving", &format!("{} serves", live.policy.digest())),
@@ -255,12 +353,18 @@ impl PluginManager {
         if let Some(live) = &entry.live {
             let stats = live.policy.stats();
             status["activeDigest"] = json!(live.policy.digest().to_string());
+            if entry.active_generation > 0 {
+                status["activeGeneration"] = json!(entry.active_generation);
+            }
+            let failed = stats.errors_by_reason.iter().filter(|(_, count)| *count > 0);
+            let by_reason: BTreeMap<&str, u64> = failed.copied().collect();
+            if !by_reason.is_empty() {
+                status["errorsByReason"] = json!(by_reason);
+            }
             for (field, value) in [
                 ("calls", stats.calls),
                 ("errors", stats.errors),
-                ("traps", stats.traps),
-                ("deadlineExceeded", stats.deadline_exceeded),
-                ("memoryExceeded", stats.memory_exceeded),
+                ("instances", stats.instances),
                 ("p50Micros", stats.p50_micros.ceil() as u64),
                 ("p99Micros", stats.p99_micros.ceil() as u64),
             ] {
@@ -269,6 +373,11 @@ impl PluginManager {
         }
         Some(status)
     }
+}
+
+async fn read_file(path: PathBuf) -> Result<Vec<u8>, LoadError> {
+    let shown = path.display().to_string();
+    tokio::fs::read(path).await.map_err(|error| LoadError::Unreadable { path: shown, error: error.to_string() })
 }
 
 fn module_source(source: &Source) -> Result<ModuleSource, ApplyError> {

@@ -108,8 +108,16 @@ pub struct LimitsSpec {
     pub memory: Option<Value>,
     /// A duration: `100ms`, `2s`.
     pub deadline: Option<String>,
+    /// A duration.
+    pub configure_deadline: Option<String>,
     /// How many calls may run at once.
     pub concurrency: Option<u32>,
+    /// A duration.
+    pub queue_wait: Option<String>,
+    /// After how many calls an instance is replaced.
+    pub calls_per_instance: Option<u32>,
+    /// Whether every call gets an instance of its own.
+    pub fresh: bool,
 }
 
 /// Grants as a person writes them.
@@ -156,21 +164,28 @@ impl PluginSpec {
                 }
             };
         }
-        if let Some(text) = &self.limits.deadline {
-            limits.deadline = parse_duration(text).filter(|d| !d.is_zero()).ok_or_else(|| SpecError::Field {
-                field: "spec.limits.deadline",
+        for (field, text, limit) in [
+            ("spec.limits.deadline", &self.limits.deadline, &mut limits.deadline),
+            ("spec.limits.configureDeadline", &self.limits.configure_deadline, &mut limits.configure_deadline),
+            ("spec.limits.queueWait", &self.limits.queue_wait, &mut limits.queue_wait),
+        ] {
+            let Some(text) = text else { continue };
+            *limit = parse_duration(text).filter(|duration| !duration.is_zero()).ok_or_else(|| SpecError::Field {
+                field,
                 message: format!("{text:?} is not a duration such as 50ms or 2s"),
             })?;
         }
-        if let Some(concurrency) = self.limits.concurrency {
-            if concurrency == 0 {
-                return Err(SpecError::Field {
-                    field: "spec.limits.concurrency",
-                    message: "must be at least 1".into(),
-                });
+        for (field, number, limit) in [
+            ("spec.limits.concurrency", self.limits.concurrency, &mut limits.concurrency),
+            ("spec.limits.callsPerInstance", self.limits.calls_per_instance, &mut limits.calls_per_instance),
+        ] {
+            match number {
+                None => {}
+                Some(0) => return Err(SpecError::Field { field, message: "must be at least 1".into() }),
+                Some(number) => *limit = number,
             }
-            limits.concurrency = concurrency;
         }
+        limits.fresh = self.limits.fresh;
         Ok(limits)
     }
 

@@ -4,7 +4,66 @@ use crate::{
     Digest, Grant, Grants, LoadError, Stage,
     stage::{PACKAGE, VERSION},
 };
+use wasmparser::{Parser, Payload};
 use wasmtime::{Engine, component::Component};
+
+/// What bytes are, as far as their outermost sections tell. Nothing is compiled and nothing else is checked: the module
+/// store takes any content, and says of it what it can.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// `Component`, `CoreModule` or `Other`.
+    pub form: &'static str,
+    /// The stage whose interface it exports, if it is a policy of this version.
+    pub stage: Option<Stage>,
+    /// The interfaces that a component imports, in full.
+    pub imports: Vec<String>,
+    /// The interfaces that a component exports, in full.
+    pub exports: Vec<String>,
+    /// The grants that the imports need.
+    pub grants: Vec<Grant>,
+}
+
+impl Content {
+    /// Looks at bytes.
+    pub fn of(bytes: &[u8]) -> Content {
+        match bytes {
+            [0, b'a', b's', b'm', _, _, 1, 0, ..] => {}
+            [0, b'a', b's', b'm', _, _, 0, 0, ..] => return Content { form: "CoreModule", ..Content::default() },
+            _ => return Content { form: "Other", ..Content::default() },
+        }
+        // What breaks off is still named a component; loading it says what is wrong.
+        let (imports, exports) = names(bytes).unwrap_or_default();
+        let stage = Stage::ALL.into_iter().find(|stage| exports_stage(&exports, *stage));
+        Content { form: "Component", stage, grants: grants_of(&imports), imports, exports }
+    }
+}
+
+/// The names of a component's own imports and exports; those of the components within it are their own affair.
+fn names(bytes: &[u8]) -> wasmparser::Result<(Vec<String>, Vec<String>)> {
+    let (mut imports, mut exports, mut depth) = (Vec::new(), Vec::new(), 0usize);
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(reader) if depth == 0 => {
+                for import in reader {
+                    imports.push(import?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(reader) if depth == 0 => {
+                for export in reader {
+                    exports.push(export?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok((imports, exports))
+}
+
+fn grants_of(imports: &[String]) -> Vec<Grant> {
+    imports.iter().filter_map(|name| Grant::of_import(interface(name)?.0)).collect()
+}
 
 /// What a component exports, imports and weighs.
 #[derive(Clone, Debug)]
@@ -54,8 +113,7 @@ pub(crate) fn info(engine: &Engine, component: &Component, digest: Digest, bytes
     let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
     let imports: Vec<String> = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
     let stage = Stage::ALL.into_iter().find(|stage| exports_stage(&exports, *stage));
-    let grants = imports.iter().filter_map(|name| Grant::of_import(interface(name)?.0)).collect();
-    ModuleInfo { digest, bytes, stage, imports, exports, grants }
+    ModuleInfo { digest, bytes, stage, grants: grants_of(&imports), imports, exports }
 }
 
 fn exports_stage(exports: &[String], stage: Stage) -> bool {
@@ -63,11 +121,16 @@ fn exports_stage(exports: &[String], stage: Stage) -> bool {
 }
 
 /// Checks a component's imports and exports against a stage's world and the grants.
-pub(crate) fn check_world(info: &ModuleInfo, stage: Stage, grants: &Grants) -> Result<(), LoadError> {
-    if !exports_stage(&info.exports, stage) {
-        return Err(LoadError::WrongWorld { stage, detail: wrong_world(info, stage) });
+pub(crate) fn check_world(
+    imports: &[String],
+    exports: &[String],
+    stage: Stage,
+    grants: &Grants,
+) -> Result<(), LoadError> {
+    if !exports_stage(exports, stage) {
+        return Err(LoadError::WrongWorld { stage, detail: wrong_world(exports, stage) });
     }
-    for import in &info.imports {
+    for import in imports {
         let found = interface(import).filter(|(name, same)| *same && stage.imports().contains(name));
         let Some((name, _)) = found else {
             return Err(LoadError::UnknownImport { stage, import: import.clone() });
@@ -81,20 +144,20 @@ pub(crate) fn check_world(info: &ModuleInfo, stage: Stage, grants: &Grants) -> R
     Ok(())
 }
 
-fn wrong_world(info: &ModuleInfo, stage: Stage) -> String {
-    if let Some(other) = info.stage {
+fn wrong_world(exports: &[String], stage: Stage) -> String {
+    if let Some(other) = Stage::ALL.into_iter().find(|stage| exports_stage(exports, *stage)) {
         return format!(
             "it exports the interface of {}: set spec.stage to {other}, or build it for {}",
             other.interface(),
             stage.world()
         );
     }
-    let version = info.exports.iter().find(|name| interface(name).is_some_and(|(_, same)| !same));
+    let version = exports.iter().find(|name| interface(name).is_some_and(|(_, same)| !same));
     if let Some(name) = version {
         return format!("it exports {name}, and this server speaks version {VERSION} of {PACKAGE}: build it for that");
     }
     let wanted = format!("{PACKAGE}/{}@{VERSION}", stage.interface());
-    match info.exports.as_slice() {
+    match exports {
         [] => format!("it exports nothing and must export {wanted}"),
         exports => format!("it exports {} and must export {wanted}", exports.join(", ")),
     }

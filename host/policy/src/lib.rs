@@ -4,7 +4,6 @@
 //!   what it checks there is what can be known before the first request (see [`LoadError`]).
 //! - [`Policy`] is one loaded version of a plugin. Its calls are synchronous and take about a microsecond, so that the
 //!   caller makes them where it stands; nothing a guest does can take more than its [`Limits`] (see [`CallError`]).
-//! - [`Slot`] is the place where a plugin serves: a new version is swapped in whole, calls in flight finish on the old.
 //! - [`Document`] is what a stage decides on. A component declares the paths it reads, and a call packs exactly those.
 //! - [`PolicyHost`] is what a component may ask of the server, under its own identity and only with a grant.
 //!
@@ -25,7 +24,6 @@ mod output;
 mod policy;
 mod pool;
 mod runtime;
-mod slot;
 mod spec;
 mod stage;
 mod state;
@@ -40,11 +38,10 @@ pub use digest::{Digest, DigestError};
 pub use document::{AdmissionDocument, Document, JsonDocument, Node, PodDocument};
 pub use error::{CallError, LoadError};
 pub use host::{DetachedHost, PolicyHost, Scheduling};
-pub use inspect::ModuleInfo;
+pub use inspect::{Content, ModuleInfo};
 pub use keys::{KeyError, KeySets, PublicKey};
 pub use policy::{Declaration, Policy};
 pub use runtime::{Runtime, RuntimeConfig, RuntimeError};
-pub use slot::Slot;
 pub use spec::{Grants, Limits, ModuleSource, PluginSpec};
 pub use stage::{Grant, Stage, UnknownStage};
 pub use stats::PolicyStats;

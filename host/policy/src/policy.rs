@@ -11,7 +11,13 @@ use crate::{
 };
 use portcullis_machinery::{path::Pattern, tape};
 use serde_json::Value;
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
 use wasmtime::Store;
 
 /// What a policy declared when it accepted its configuration.
@@ -37,6 +43,17 @@ pub struct Policy {
     pub(crate) prepared: Prepared,
     pub(crate) pool: Pool,
     pub(crate) counters: Counters,
+    /// Whether the last call was slow.
+    pub(crate) slow: AtomicBool,
+}
+
+/// A call that took longer than this was slow.
+const SLOW: Duration = Duration::from_millis(1);
+
+/// Whether this thread is one of a runtime that has others to put in its place.
+fn may_block_in_place() -> bool {
+    tokio::runtime::Handle::try_current()
+        .is_ok_and(|runtime| runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread)
 }
 
 impl Policy {
@@ -172,7 +189,18 @@ impl Policy {
         .map_err(|error| CallError::BadInput(error.to_string()))
     }
 
+    /// Counts an answer that turned out to be unusable after it was given: a patch that does not apply.
+    pub fn unusable(&self, why: String) -> CallError {
+        let error = CallError::BadOutput(why);
+        self.counters.failed_late(&error);
+        error
+    }
+
     /// One call, with its counters.
+    ///
+    /// Calls run where the caller stands, which mostly is a thread that serves many requests. A policy whose last call
+    /// was slow (or that was never called) is not trusted with such a thread: tokio is told that this one blocks, and
+    /// puts another in its place. That costs some microseconds, which a quick policy must not pay at every call.
     fn call<R: Output>(
         &self,
         document: &Arc<dyn Document>,
@@ -180,8 +208,16 @@ impl Policy {
         run: impl FnOnce(&Guest, &mut Store<State>, &[u8]) -> Option<wasmtime::Result<R>>,
     ) -> Result<R, CallError> {
         let start = Instant::now();
-        let result = self.answer(document, scheduling, run);
-        self.counters.call(start.elapsed(), result.as_ref().err());
+        let was_slow = self.slow.load(Relaxed);
+        let result = match was_slow && may_block_in_place() {
+            true => tokio::task::block_in_place(|| self.answer(document, scheduling, run)),
+            false => self.answer(document, scheduling, run),
+        };
+        let took = start.elapsed();
+        if was_slow != (took > SLOW) {
+            self.slow.store(!was_slow, Relaxed);
+        }
+        self.counters.call(took, result.as_ref().err());
         result
     }
 

@@ -4,7 +4,7 @@ use crate::{
     Declaration, Digest, LoadError, ModuleInfo, ModuleSource, PluginSpec, Policy, PolicyHost,
     artifacts::Artifacts,
     engine,
-    inspect::{check_is_component, check_world, info},
+    inspect::{Content, check_is_component, check_world, info},
     instance::{Exports, Fault, Instance, Prepared},
     modules::Modules,
     pool::Pool,
@@ -13,7 +13,11 @@ use crate::{
 };
 use bytes::Bytes;
 use portcullis_machinery::path::Pattern;
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 use wasmtime::{
     Engine,
     component::{Component, Linker},
@@ -75,7 +79,7 @@ impl Runtime {
         self.0.modules.push(bytes).map_err(|error| RuntimeError(format!("cannot store the module: {error}")))
     }
 
-    /// Whether the module store has this content.
+    /// Whether the module store has a file for this content; what is in it is checked when it is read.
     pub fn has(&self, digest: &Digest) -> bool {
         self.0.modules.has(*digest)
     }
@@ -137,9 +141,16 @@ impl Inner {
         let identity = spec.identity();
         let PluginSpec { name, stage, source, config, limits, grants, .. } = spec;
         let bytes = self.read(source)?;
+        // A large component compiles for seconds. What its sections already say is not waited for.
+        check_is_component(&bytes)?;
+        if let Content { form: "Component", imports, exports, .. } = Content::of(&bytes)
+            && !exports.is_empty()
+        {
+            check_world(&imports, &exports, stage, &grants)?;
+        }
         let (component, digest) = self.compile(&bytes)?;
         let about = info(&self.engine, &component, digest, bytes.len());
-        check_world(&about, stage, &grants)?;
+        check_world(&about.imports, &about.exports, stage, &grants)?;
 
         let wrong_world = |error: wasmtime::Error| LoadError::WrongWorld { stage, detail: format!("{error:#}") };
         let mut linker = Linker::new(&self.engine);
@@ -186,6 +197,7 @@ impl Inner {
             prepared,
             pool,
             counters,
+            slow: AtomicBool::new(true),
         }))
     }
 

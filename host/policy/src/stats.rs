@@ -13,18 +13,8 @@ pub struct PolicyStats {
     pub calls: u64,
     /// Calls that gave no answer, for any of the reasons below or another.
     pub errors: u64,
-    /// Traps.
-    pub traps: u64,
-    /// Calls that passed their deadline.
-    pub deadline_exceeded: u64,
-    /// Calls that passed the memory limit.
-    pub memory_exceeded: u64,
-    /// Calls that found no free instance in time.
-    pub saturated: u64,
-    /// Host panics.
-    pub host_panics: u64,
-    /// Answers that could not be used.
-    pub bad_outputs: u64,
+    /// The same by [reason](CallError::reason), every reason there is.
+    pub errors_by_reason: Vec<(&'static str, u64)>,
     /// Instances made.
     pub instances: u64,
     /// Half of the calls took no longer, in microseconds.
@@ -33,7 +23,32 @@ pub struct PolicyStats {
     pub p99_micros: f64,
     /// The mean, in microseconds.
     pub mean_micros: f64,
+    /// How many calls took no longer than each of these times, in seconds.
+    pub histogram: Vec<(f64, u64)>,
+    /// The time that all calls took together, in seconds.
+    pub seconds: f64,
 }
+
+impl PolicyStats {
+    /// How many calls failed for a reason.
+    pub fn errors_of(&self, reason: &str) -> u64 {
+        self.errors_by_reason.iter().find(|(name, _)| *name == reason).map_or(0, |(_, count)| *count)
+    }
+}
+
+/// The words of [`CallError::reason`].
+const REASONS: [&str; 10] = [
+    "Saturated",
+    "DeadlineExceeded",
+    "MemoryExceeded",
+    "Trap",
+    "HostPanic",
+    "BadOutput",
+    "BadInput",
+    "Inconsistent",
+    "WrongStage",
+    "NotLoaded",
+];
 
 /// Buckets to each doubling: a quantile is off by an eighth at most.
 const STEPS: usize = 8;
@@ -46,12 +61,7 @@ const FIRST: u32 = 6;
 pub(crate) struct Counters {
     calls: AtomicU64,
     errors: AtomicU64,
-    traps: AtomicU64,
-    deadline_exceeded: AtomicU64,
-    memory_exceeded: AtomicU64,
-    saturated: AtomicU64,
-    host_panics: AtomicU64,
-    bad_outputs: AtomicU64,
+    by_reason: [AtomicU64; REASONS.len()],
     instances: AtomicU64,
     nanos: AtomicU64,
     buckets: [AtomicU64; STEPS * DOUBLINGS],
@@ -63,12 +73,7 @@ impl Default for Counters {
         Counters {
             calls: zero(),
             errors: zero(),
-            traps: zero(),
-            deadline_exceeded: zero(),
-            memory_exceeded: zero(),
-            saturated: zero(),
-            host_panics: zero(),
-            bad_outputs: zero(),
+            by_reason: [const { AtomicU64::new(0) }; REASONS.len()],
             instances: zero(),
             nanos: zero(),
             buckets: [const { AtomicU64::new(0) }; STEPS * DOUBLINGS],
@@ -101,18 +106,18 @@ impl Counters {
         self.calls.fetch_add(1, Relaxed);
         self.nanos.fetch_add(nanos, Relaxed);
         self.buckets[bucket(nanos)].fetch_add(1, Relaxed);
-        let Some(error) = error else { return };
+        if let Some(error) = error {
+            self.failed_late(error);
+        }
+    }
+
+    /// Counts an error of a call that was counted as one that answered.
+    pub(crate) fn failed_late(&self, error: &CallError) {
         self.errors.fetch_add(1, Relaxed);
-        let counter = match error {
-            CallError::Trap(_) => &self.traps,
-            CallError::DeadlineExceeded(_) => &self.deadline_exceeded,
-            CallError::MemoryExceeded(_) => &self.memory_exceeded,
-            CallError::Saturated(_) => &self.saturated,
-            CallError::HostPanic(_) => &self.host_panics,
-            CallError::BadOutput(_) => &self.bad_outputs,
-            _ => return,
-        };
-        counter.fetch_add(1, Relaxed);
+        let reason = error.reason();
+        if let Some(at) = REASONS.iter().position(|name| *name == reason) {
+            self.by_reason[at].fetch_add(1, Relaxed);
+        }
     }
 
     /// The counters as they are now.
@@ -131,15 +136,22 @@ impl Counters {
         PolicyStats {
             calls: self.calls.load(Relaxed),
             errors: self.errors.load(Relaxed),
-            traps: self.traps.load(Relaxed),
-            deadline_exceeded: self.deadline_exceeded.load(Relaxed),
-            memory_exceeded: self.memory_exceeded.load(Relaxed),
-            saturated: self.saturated.load(Relaxed),
-            host_panics: self.host_panics.load(Relaxed),
-            bad_outputs: self.bad_outputs.load(Relaxed),
+            errors_by_reason: REASONS
+                .iter()
+                .zip(&self.by_reason)
+                .map(|(name, count)| (*name, count.load(Relaxed)))
+                .collect(),
             instances: self.instances.load(Relaxed),
             p50_micros: quantile(0.5),
             p99_micros: quantile(0.99),
+            histogram: (2..DOUBLINGS)
+                .step_by(2)
+                .map(|doubling| {
+                    let seconds = (1u64 << (FIRST as usize + doubling)) as f64 / 1e9;
+                    (seconds, counts[..doubling * STEPS].iter().sum())
+                })
+                .collect(),
+            seconds: self.nanos.load(Relaxed) as f64 / 1e9,
             mean_micros: if total == 0 { 0.0 } else { self.nanos.load(Relaxed) as f64 / total as f64 / 1000.0 },
         }
     }
@@ -169,6 +181,19 @@ mod tests {
         assert_eq!(bucket(64), 0);
         assert_eq!(bucket(72), 1);
         assert_eq!(bucket(u64::MAX), STEPS * DOUBLINGS - 1);
-        assert_eq!(Counters::default().read(), PolicyStats::default());
+        let none = Counters::default().read();
+        assert_eq!((none.calls, none.errors, none.p99_micros), (0, 0, 0.0));
+    }
+
+    #[test]
+    fn errors_are_counted_by_reason_and_calls_by_time() {
+        let counters = Counters::default();
+        counters.call(Duration::from_micros(3), Some(&CallError::Trap("x".into())));
+        counters.call(Duration::from_millis(3), Some(&CallError::NotLoaded));
+        counters.call(Duration::from_nanos(1), None);
+        let stats = counters.read();
+        assert_eq!((stats.errors, stats.errors_of("Trap"), stats.errors_of("NotLoaded")), (2, 1, 1));
+        let within = |seconds: f64| stats.histogram.iter().find(|(bound, _)| *bound >= seconds).unwrap().1;
+        assert_eq!((within(2e-7), within(4e-6), within(4e-3)), (1, 2, 3), "{:?}", stats.histogram);
     }
 }

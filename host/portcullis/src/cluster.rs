@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use portcullis_apiserver::authn::static_tokens;
 use portcullis_apiserver::authz::Authorizer;
-use portcullis_apiserver::components::{ComponentAdmission, ComponentAuthenticators};
+use portcullis_apiserver::components::{ComponentAdmission, ComponentAuthenticators, ComponentAuthorizers};
 use portcullis_apiserver::pki::{Component, Pki};
 use portcullis_apiserver::server::Parts;
 use portcullis_apiserver::tokens::TokenIssuer;
@@ -91,6 +91,7 @@ impl ApiServerRole {
     /// If the process cannot start, or the listener fails.
     pub async fn run(self, roles: Roles, shutdown: CancellationToken) -> anyhow::Result<()> {
         let config = self.flags.config()?;
+        let audit = self.flags.audit.open()?;
         let data_dir = config.data_dir.clone();
         std::fs::create_dir_all(&data_dir).with_context(|| data_dir.display().to_string())?;
         let listener = tokio::net::TcpListener::bind(config.bind)
@@ -121,10 +122,18 @@ impl ApiServerRole {
             tokens,
         });
         host.connect(&server);
+        if let Some(audit) = &audit {
+            server.attach_audit(Arc::clone(audit));
+        }
+        server.authorizer.set_components(Arc::new(ComponentAuthorizers::new(Arc::clone(&manager))));
+        let metrics = Arc::clone(&manager);
+        server.health.add_metrics(Arc::new(move || metrics.metrics()));
         server.start(&shutdown).await?;
         if self.flags.plugins == Plugins::All {
-            let client = in_process::client(&server, Component::Admin).with_user_agent("portcullis-plugins");
-            tokio::spawn(PluginSync::new(&server, Arc::clone(&manager), client)?.run(shutdown.clone()));
+            let client = in_process::client(&server, Component::Recovery).with_user_agent("portcullis-plugins");
+            let mut sync = PluginSync::new(&server, Arc::clone(&manager), client)?;
+            sync.load_stored().await?;
+            tokio::spawn(sync.run(shutdown.clone()));
         }
         if let Roles::All(beside) = &roles {
             self.start_others(beside, &server, &manager, &shutdown)?;
@@ -141,6 +150,9 @@ impl ApiServerRole {
             // What runs in pods gets a moment to end.
             shutdown.cancel();
             tokio::time::timeout(KUBELET_STOPS_WITHIN, kubelet).await.ok();
+        }
+        if let Some(audit) = audit {
+            let _ = tokio::task::spawn_blocking(move || audit.flush()).await;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use portcullis_apiserver::ServerConfig;
 
+use crate::audit_flags::AuditFlags;
 use crate::kubelet::KUBELET_PORT;
 use crate::roles::{CONTROLLER_MANAGER_PORT, SCHEDULER_PORT};
 use crate::store::StoreFlags;
@@ -67,6 +68,8 @@ pub struct ServerFlags {
     /// How many requests that write may be in flight
     #[arg(long, default_value_t = 200)]
     pub max_mutating_requests_inflight: usize,
+    #[command(flatten)]
+    pub audit: AuditFlags,
 }
 
 impl ServerFlags {

@@ -2,27 +2,27 @@
 
 #![forbid(unsafe_code)]
 
+mod audit_flags;
 mod cluster;
 mod flags;
 mod in_process;
 mod kubelet;
 mod placement;
+mod plugin_cli;
 mod plugin_host;
 mod plugin_sync;
 mod roles;
 mod store;
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
-use portcullis_policy::{Runtime, RuntimeConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{ApiServerRole, Roles};
 use crate::flags::{ServerFlags, UpFlags};
 use crate::kubelet::KubeletFlags;
+use crate::plugin_cli::PluginCommand;
 use crate::roles::{ControllerManagerFlags, SchedulerFlags};
 
 /// A Kubernetes-compatible control plane in which every decision is a WebAssembly component.
@@ -65,23 +65,6 @@ enum Command {
     /// Work with policy components
     #[command(subcommand)]
     Plugin(PluginCommand),
-}
-
-#[derive(Subcommand)]
-enum PluginCommand {
-    /// Put a component into a server's module store and print its digest
-    Push {
-        /// The component
-        file: PathBuf,
-        /// The data directory of the server
-        #[arg(long, default_value = "portcullis-data")]
-        data_dir: PathBuf,
-    },
-    /// Say what a component is: its stage, its imports, the grants it needs
-    Inspect {
-        /// The component
-        file: PathBuf,
-    },
 }
 
 fn main() -> ExitCode {
@@ -128,8 +111,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
             stop_on_signals(&shutdown)?;
             kubelet::run(flags, shutdown).await
         }
-        Command::Plugin(PluginCommand::Push { file, data_dir }) => push(&file, &data_dir).await,
-        Command::Plugin(PluginCommand::Inspect { file }) => inspect(&file).await,
+        Command::Plugin(command) => plugin_cli::run(command).await,
     }
 }
 
@@ -144,35 +126,5 @@ fn stop_on_signals(shutdown: &CancellationToken) -> anyhow::Result<()> {
         }
         shutdown.cancel();
     });
-    Ok(())
-}
-
-fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
-}
-
-async fn push(file: &Path, data_dir: &Path) -> anyhow::Result<()> {
-    if !data_dir.is_dir() {
-        bail!("{} is not the data directory of a server", data_dir.display());
-    }
-    let bytes = read(file)?;
-    let runtime = Runtime::new(RuntimeConfig::new(data_dir))?;
-    runtime.inspect(bytes.clone().into()).await?;
-    println!("{}", runtime.push(&bytes)?);
-    Ok(())
-}
-
-async fn inspect(file: &Path) -> anyhow::Result<()> {
-    let scratch = std::env::temp_dir().join(format!("portcullis-inspect-{}", std::process::id()));
-    let runtime = Runtime::new(RuntimeConfig::new(&scratch))?;
-    let info = runtime.inspect(read(file)?.into()).await;
-    // Nothing of it is needed again; what cannot be removed is in the system's directory for such things.
-    let _ = std::fs::remove_dir_all(&scratch);
-    let info = info?;
-    println!("digest:  {}", info.digest);
-    println!("size:    {} bytes", info.bytes);
-    println!("stage:   {}", info.stage.map_or("none", |stage| stage.as_str()));
-    println!("imports: {}", info.imports.join(", "));
-    println!("grants:  {}", info.grants.iter().map(|grant| grant.as_str()).collect::<Vec<_>>().join(", "));
     Ok(())
 }

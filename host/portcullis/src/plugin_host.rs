@@ -7,7 +7,7 @@ use portcullis_apiserver::handlers::scope::cache_of;
 use portcullis_apiserver::tokens::TokenIssuer;
 use portcullis_apiserver::{ApiServer, RequestInfo, UserInfo};
 use portcullis_machinery::Value;
-use portcullis_policy::{KeySets, PolicyHost, PublicKey, ReadError, VerifyError};
+use portcullis_policy::{KeySets, PolicyHost, ReadError, VerifyError};
 
 /// The host of all policies of a server.
 pub struct ServerHost {
@@ -19,10 +19,7 @@ pub struct ServerHost {
 impl ServerHost {
     /// A host that checks signatures with the keys of ServiceAccount tokens.
     pub fn new(tokens: &TokenIssuer) -> anyhow::Result<Arc<Self>> {
-        let keys = KeySets::default();
-        let public = tokens.public_keys().map(|(id, spki)| PublicKey::from_spki_der(Some(id), spki));
-        keys.replace("service-account", public.collect::<Result<_, _>>()?);
-        Ok(Arc::new(Self { server: OnceLock::new(), keys }))
+        Ok(Arc::new(Self { server: OnceLock::new(), keys: tokens.key_sets()? }))
     }
 
     /// Connects the host to the server whose caches it reads.
@@ -62,7 +59,7 @@ impl PolicyHost for ServerHost {
             name: name.to_owned(),
             ..RequestInfo::default()
         };
-        match server.authorizer.authorize(&user, &request) {
+        match server.authorizer.authorize_builtin(&user, &request) {
             Decision::Allow(_) => {}
             Decision::Deny(why) | Decision::NoOpinion(why) => {
                 let grant = format!("user {identity:?} may not get {resource} {namespace}/{name}");

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use portcullis_apiserver::ApiServer;
 use portcullis_apiserver::handlers::scope::cache_of;
+use portcullis_apiserver::{ApiServer, modules};
 use portcullis_client::resource::PLUGINS;
 use portcullis_client::{Client, PatchType};
 use portcullis_machinery::{Value, object};
 use portcullis_plugins::first_party;
 use portcullis_plugins::manager::PluginManager;
-use portcullis_storage::cache::{EventKind, ResourceCache, WatchItem, WatchRequest, WatchStart};
+use portcullis_storage::StoreError;
+use portcullis_storage::cache::{EventKind, ResourceCache, WatchItem, WatchRequest, WatchStart, Watcher};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +25,7 @@ pub struct PluginSync {
     manager: Arc<PluginManager>,
     client: Client,
     cache: Arc<ResourceCache>,
+    modules: Arc<ResourceCache>,
     /// The spec that was tried last, by name: a change of status alone loads nothing.
     tried: HashMap<String, Value>,
 }
@@ -35,15 +37,43 @@ impl PluginSync {
     }
 
     /// Creates the first-party Plugin objects that are missing, so that they can be seen and swapped like any other.
-    pub fn new(server: &ApiServer, manager: Arc<PluginManager>, client: Client) -> anyhow::Result<Self> {
+    pub fn new(server: &Arc<ApiServer>, manager: Arc<PluginManager>, client: Client) -> anyhow::Result<Self> {
         let registry = server.registry.load();
-        let definition = registry
-            .preferred_resource("plugins.portcullis.dev", "plugins")
-            .context("the resource plugins is not served")?;
-        let cache = cache_of(server, definition);
+        let cache_of = |plural: &str| {
+            let definition = registry.preferred_resource("plugins.portcullis.dev", plural);
+            definition
+                .map(|definition| cache_of(server, definition))
+                .with_context(|| format!("{plural} are not served"))
+        };
+        let (cache, modules) = (cache_of("plugins")?, cache_of("modules")?);
+        let weak = Arc::downgrade(server);
+        manager.fetch_with(Box::new(move |digest| {
+            let server = weak.upgrade();
+            Box::pin(async move {
+                let Some(server) = server else { return Ok(None) };
+                modules::fetch(&server, &digest).await.map_err(|status| status.message)
+            })
+        }));
         let first = first_party::plugins();
         let tried = first.iter().map(|plugin| (object::name(plugin).to_owned(), plugin["spec"].clone())).collect();
-        Ok(Self { manager, client, cache, tried })
+        Ok(Self { manager, client, cache, modules, tried })
+    }
+
+    /// Loads the Plugins that are stored. A server calls this before it takes its first request, so that none is
+    /// decided without them.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn load_stored(&mut self) -> anyhow::Result<()> {
+        let snapshot = self.cache.snapshot(None).await?;
+        let stored: Vec<Value> = snapshot.objects.values().map(|plugin| Value::clone(&plugin.value())).collect();
+        let stored: Vec<Value> =
+            stored.into_iter().filter(|plugin| object::deletion_timestamp(plugin).is_none()).collect();
+        self.manager.apply_all(&stored).await;
+        for plugin in stored {
+            self.tried.insert(object::name(&plugin).to_owned(), plugin["spec"].clone());
+        }
+        Ok(())
     }
 
     /// Runs until shutdown.
@@ -58,24 +88,29 @@ impl PluginSync {
             }
         }
         while !shutdown.is_cancelled() {
-            let request = WatchRequest {
-                prefix: self.cache.prefix().to_owned(),
-                start: WatchStart::Initial,
-                filter: None,
-                index: None,
-            };
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = self.follow(request) => tokio::time::sleep(Duration::from_millis(200)).await,
+                () = self.follow() => tokio::time::sleep(Duration::from_millis(200)).await,
             }
         }
     }
 
-    async fn follow(&mut self, request: WatchRequest) {
-        let Ok(mut watcher) = Arc::clone(&self.cache).watch(request).await else { return };
+    async fn follow(&mut self) {
+        let (Ok(mut watcher), Ok(mut modules)) = (watch(&self.cache).await, watch(&self.modules).await) else {
+            return;
+        };
         let mut tick = tokio::time::interval(STATS_INTERVAL);
         loop {
             tokio::select! {
+                item = modules.next() => match item {
+                    Some(WatchItem::Event(event)) if event.kind != EventKind::Deleted => {
+                        if let Some(digest) = modules::digest_of(&event.object.name) {
+                            self.retry(self.manager.to_retry(Some(&digest))).await;
+                        }
+                    }
+                    Some(WatchItem::Event(_) | WatchItem::Synced(_)) => {}
+                    Some(WatchItem::Lagged) | None => return,
+                },
                 item = watcher.next() => match item {
                     Some(WatchItem::Event(event)) if event.kind == EventKind::Deleted => {
                         self.removed(&event.object.name).await;
@@ -84,8 +119,24 @@ impl PluginSync {
                     Some(WatchItem::Synced(_)) => {}
                     Some(WatchItem::Lagged) | None => return,
                 },
-                _ = tick.tick() => self.report_all().await,
+                _ = tick.tick() => {
+                    self.retry(self.manager.to_retry(None)).await;
+                    self.report_all().await;
+                }
             }
+        }
+    }
+
+    /// Tries plugins again that failed for a reason that may have passed: a module or a file that was not there.
+    async fn retry(&self, names: Vec<String>) {
+        let snapshot = self.cache.peek();
+        for name in names {
+            let found = snapshot.objects.values().find(|plugin| *plugin.name == *name).map(|plugin| plugin.value());
+            let Some(plugin) = found else { continue };
+            if let Err(error) = self.manager.apply(&plugin).await {
+                tracing::debug!(plugin = name, %error, "a Plugin still does not load");
+            }
+            self.report(&plugin).await;
         }
     }
 
@@ -119,6 +170,11 @@ impl PluginSync {
                 if let Err(error) = self.manager.apply(&plugin).await {
                     tracing::error!(plugin = name, %error, "an embedded component does not load");
                 }
+                if let Err(error) = self.client.create(&PLUGINS, "", &plugin).await
+                    && !error.is_already_exists()
+                {
+                    tracing::warn!(plugin = name, %error, "a first-party Plugin could not be made again");
+                }
             }
             None => self.manager.remove(name).await,
         }
@@ -149,12 +205,19 @@ impl PluginSync {
         if plugin.get("status") == Some(&status) {
             return;
         }
-        let patch = json!({"status": status});
-        let written = self.client.patch(&PLUGINS, "", name, "status", PatchType::Merge, &patch).await;
+        // The whole status is replaced: a merge would keep reasons of errors that are over.
+        let patch = json!([{"op": "add", "path": "/status", "value": status}]);
+        let written = self.client.patch(&PLUGINS, "", name, "status", PatchType::Json, &patch).await;
         if let Err(error) = written
             && !error.is_not_found()
         {
             tracing::warn!(plugin = name, %error, "a Plugin's status could not be written");
         }
     }
+}
+
+/// Everything that is in a cache, and every change after it.
+async fn watch(cache: &Arc<ResourceCache>) -> Result<Watcher, StoreError> {
+    let prefix = cache.prefix().to_owned();
+    Arc::clone(cache).watch(WatchRequest { prefix, start: WatchStart::Initial, filter: None, index: None }).await
 }

@@ -57,3 +57,42 @@ async fn credentials() {
     assert_eq!(check(None, unknown(), true).await, Err(401));
     assert_eq!(check(Some("Bearer good"), unknown(), true).await, Ok("token-user system:authenticated".to_owned()));
 }
+
+/// Rejects everyone, and says that it reads headers.
+struct Broken;
+
+#[async_trait]
+impl Authenticators for Broken {
+    async fn authenticate(&self, document: &Value) -> Result<Option<Authenticated>, Status> {
+        let seen = document.pointer("/request/headers").cloned().unwrap_or_default();
+        Err(Status::failure(401, "Unauthorized", seen.to_string()))
+    }
+
+    fn generation(&self) -> u64 {
+        1
+    }
+
+    fn reads_headers(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn the_recovery_certificate_is_known_without_any_component() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = crate::ServerConfig { data_dir: dir.path().to_owned(), ..crate::ServerConfig::default() };
+    let pki = crate::pki::Pki::open(&config).unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert(http::header::AUTHORIZATION, HeaderValue::from_static("Bearer secret"));
+    headers.append("X-Remote-Group", HeaderValue::from_static("a"));
+    headers.append("X-Remote-Group", HeaderValue::from_static("b"));
+    let who = async |component| {
+        let peer = pki.verify_client(pki.identity(component).chain.clone());
+        let connection = ConnectionInfo::in_process(peer);
+        authenticate(&Broken, true, &headers, &RequestInfo::default(), "GET", &connection).await
+    };
+    let user = who(crate::pki::Component::Recovery).await.unwrap();
+    assert_eq!((user.username.as_str(), user.groups[0].as_str()), (RECOVERY, "system:masters"));
+    let refused = who(crate::pki::Component::Admin).await.unwrap_err();
+    assert_eq!(refused.message, r#"{"x-remote-group":["a","b"]}"#, "the credential is not among the headers");
+}

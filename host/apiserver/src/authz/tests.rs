@@ -1,14 +1,15 @@
 use super::*;
 
-struct Fixed(i64, Decision);
+/// Answers before and after.
+struct Fixed(Decision, Decision);
 
-impl AuthorizerComponent for Fixed {
-    fn authorize(&self, _: &UserInfo, _: &RequestInfo) -> Decision {
-        self.1.clone()
+impl AuthorizerComponents for Fixed {
+    fn authorize(&self, turn: Turn, _: &UserInfo, _: &RequestInfo) -> Decision {
+        if turn == Turn::Before { self.0.clone() } else { self.1.clone() }
     }
 
-    fn order(&self) -> i64 {
-        self.0
+    fn is_empty(&self) -> bool {
+        false
     }
 }
 
@@ -18,19 +19,30 @@ fn request(path: &str) -> RequestInfo {
 
 #[test]
 fn components_come_before_or_after_and_never_lock_out_the_administrator() {
-    let authorizer = Authorizer::default();
     let jo = UserInfo { username: "jo".into(), ..UserInfo::default() };
     let root = UserInfo { groups: vec!["system:masters".into()], ..jo.clone() };
     let asked = request("/x");
-    assert_eq!(authorizer.authorize(&jo, &asked), Decision::NoOpinion(String::new()));
-    authorizer.set_components(vec![
-        Arc::new(Fixed(5, Decision::Allow("late".into()))),
-        Arc::new(Fixed(-5, Decision::NoOpinion("early".into()))),
-    ]);
-    assert_eq!(authorizer.authorize(&jo, &asked), Decision::Allow("late".into()));
-    authorizer.set_components(vec![Arc::new(Fixed(-5, Decision::Deny("no".into())))]);
-    assert_eq!(authorizer.authorize(&jo, &asked), Decision::Deny("no".into()));
-    assert_eq!(authorizer.authorize(&root, &asked), Decision::Allow(String::new()));
+    let plugins = RequestInfo { api_group: plugins::GROUP.into(), ..asked.clone() };
+    let (allow, deny) = (|why: &str| Decision::Allow(why.into()), |why: &str| Decision::Deny(why.into()));
+    let none = |why: &str| Decision::NoOpinion(why.into());
+    let check = |modes: &[AuthorizationMode], components: Fixed, expected: Decision| {
+        let authorizer = Authorizer::new(modes.to_vec());
+        assert_eq!(authorizer.rules_for(&jo, "ns").1, false);
+        authorizer.set_components(Arc::new(components));
+        assert_eq!(authorizer.authorize(&jo, &asked), expected);
+        assert_eq!(authorizer.authorize(&root, &asked), allow(""));
+        let builtin = authorizer.authorize_builtin(&jo, &asked);
+        assert_eq!(authorizer.authorize(&jo, &plugins), builtin, "no component is asked about plugins");
+        assert_eq!(authorizer.rules_for(&jo, "ns").1, true);
+    };
+    let rbac = [AuthorizationMode::Rbac];
+    check(&rbac, Fixed(none("early"), allow("late")), allow("late"));
+    check(&rbac, Fixed(none("early"), none("late")), none("early\nlate"));
+    check(&rbac, Fixed(deny("no"), allow("late")), deny("no"));
+    check(&rbac, Fixed(allow("yes"), deny("late")), allow("yes"));
+    let open = [AuthorizationMode::AlwaysAllow];
+    check(&open, Fixed(none(""), deny("late")), allow(""));
+    check(&open, Fixed(deny("no"), none("")), deny("no"));
 }
 
 #[test]

@@ -9,17 +9,28 @@ use portcullis_plugins::manager::PluginManager;
 use portcullis_plugins::matching::{RequestKind, Subject};
 use portcullis_plugins::table::LivePlugin;
 use portcullis_policy::{
-    AdmissionDocument, Denial, Document, FieldErrorType as WitErrorType, Findings, PatchOperation, PatchOperationKind,
-    Stage,
+    AdmissionDocument, AuditAnnotation, CallError, Denial, Document, FieldErrorType as WitErrorType, Findings,
+    PatchOperation, PatchOperationKind, Stage,
 };
 use serde_json::json;
 
-use super::failed;
+use super::{failed, user_info};
 use crate::admission::{Admission, AdmissionAttributes, GroupVersionName};
-use crate::context::{Context, UserInfo};
+use crate::context::Context;
 
 /// The longest text of one Warning header, in bytes.
 const MAX_WARNING: usize = 256;
+/// The audit annotation that names the plugin that refused, and its module.
+const DENIED_BY: &str = "plugins.portcullis.dev/denied-by";
+/// The audit annotation that names a plugin that failed and was passed over by its failure policy.
+const FAILED_OPEN: &str = "plugins.portcullis.dev/failed-open";
+
+/// What becomes of the request when a component failed; see [`failed`].
+fn failed_in(cx: &Context, plugin: &LivePlugin, error: &CallError) -> Result<(), Status> {
+    failed(plugin, error)?;
+    cx.annotate(FAILED_OPEN, &format!("{}: {error}", plugin.name));
+    Ok(())
+}
 
 /// The admission plugins.
 pub struct ComponentAdmission {
@@ -57,15 +68,13 @@ fn group_version(of: &GroupVersionName, last: &str) -> Value {
     json!({"group": of.group, "version": of.version, last: of.name})
 }
 
-fn user_info(user: &UserInfo) -> Value {
-    let extra: serde_json::Map<String, Value> =
-        user.extra.iter().map(|(key, values)| (key.clone(), json!(values))).collect();
-    json!({"username": user.username, "uid": user.uid, "groups": user.groups, "extra": extra})
+/// The document's `request`, with the names of an AdmissionReview request; made once for all steps.
+fn request(cx: &Context, attributes: &AdmissionAttributes) -> Arc<Value> {
+    Arc::clone(attributes.prepared.get_or_init(|| Arc::new(request_of(cx, attributes))))
 }
 
-/// The document's `request`, with the names of an AdmissionReview request.
-fn request(cx: &Context, attributes: &AdmissionAttributes) -> Arc<Value> {
-    Arc::new(json!({
+fn request_of(cx: &Context, attributes: &AdmissionAttributes) -> Value {
+    json!({
         "uid": cx.request_id,
         "operation": attributes.operation.as_str(),
         "kind": group_version(&attributes.kind, "kind"),
@@ -76,7 +85,7 @@ fn request(cx: &Context, attributes: &AdmissionAttributes) -> Arc<Value> {
         "dryRun": attributes.dry_run,
         "userInfo": user_info(&attributes.user),
         "options": attributes.options,
-    }))
+    })
 }
 
 fn document(attributes: &AdmissionAttributes, object: Option<Arc<Value>>, request: Arc<Value>) -> Arc<dyn Document> {
@@ -88,15 +97,20 @@ fn document(attributes: &AdmissionAttributes, object: Option<Arc<Value>>, reques
     })
 }
 
-fn warn(cx: &Context, warnings: &[String]) {
+/// Passes on what a policy says beside its verdict.
+fn tell(cx: &Context, plugin: &LivePlugin, warnings: &[String], annotations: &[AuditAnnotation]) {
+    for annotation in annotations {
+        cx.annotate(&format!("{}/{}", plugin.name, annotation.key), &annotation.value);
+    }
     for text in warnings {
         let end = (0..=text.len().min(MAX_WARNING)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         cx.warn(&text[..end]);
     }
 }
 
-/// The `Status` of a refusal.
-fn denied(plugin: &LivePlugin, attributes: &AdmissionAttributes, denial: &Denial) -> Status {
+/// The `Status` of a refusal, which the audit log hears of too.
+fn denied(cx: &Context, plugin: &LivePlugin, attributes: &AdmissionAttributes, denial: &Denial) -> Status {
+    cx.annotate(DENIED_BY, &format!("{}@{}", plugin.name, plugin.policy.digest()));
     let GroupVersionName { group, name: resource, .. } = &attributes.resource;
     let why = if plugin.embedded {
         denial.message.clone()
@@ -195,21 +209,26 @@ impl Admission for ComponentAdmission {
             let mutation = match answer {
                 Ok(mutation) => mutation,
                 Err(error) => {
-                    failed(&plugin, &error)?;
+                    failed_in(cx, &plugin, &error)?;
                     continue;
                 }
             };
-            warn(cx, &mutation.warnings);
+            tell(cx, &plugin, &mutation.warnings, &mutation.audit_annotations);
             if let Some(denial) = &mutation.denied {
-                return Err(denied(&plugin, attributes, denial));
+                return Err(denied(cx, &plugin, attributes, denial));
             }
             if mutation.patch.is_empty() {
                 continue;
             }
-            let unusable =
-                |why: String| Status::internal(format!("plugin {:?} answered with a bad patch: {why}", plugin.name));
-            let operations = json_patch(&mutation.patch).map_err(unusable)?;
-            *object = patch::json_patch(object, &operations).map_err(|status| unusable(status.message))?;
+            // All or nothing: a patch that does not apply leaves the object as it was.
+            let patched = json_patch(&mutation.patch)
+                .and_then(|operations| patch::json_patch(object, &operations).map_err(|status| status.message));
+            match patched {
+                Ok(patched) => *object = patched,
+                Err(why) => {
+                    failed_in(cx, &plugin, &plugin.policy.unusable(format!("its patch does not apply: {why}")))?
+                }
+            }
         }
         Ok(())
     }
@@ -230,10 +249,13 @@ impl Admission for ComponentAdmission {
         for plugin in plugins {
             match plugin.policy.call_object_validator(&document) {
                 Ok(findings) => {
-                    warn(cx, &findings.warnings);
+                    tell(cx, &plugin, &findings.warnings, &[]);
+                    if !findings.errors.is_empty() {
+                        cx.annotate(DENIED_BY, &format!("{}@{}", plugin.name, plugin.policy.digest()));
+                    }
                     all.extend(causes(&findings));
                 }
-                Err(error) => failed(&plugin, &error)?,
+                Err(error) => failed_in(cx, &plugin, &error)?,
             }
         }
         if all.is_empty() {
@@ -257,12 +279,12 @@ impl Admission for ComponentAdmission {
         for plugin in plugins {
             match plugin.policy.call_validator(&document) {
                 Ok(verdict) => {
-                    warn(cx, &verdict.warnings);
+                    tell(cx, &plugin, &verdict.warnings, &verdict.audit_annotations);
                     if let Some(denial) = &verdict.denied {
-                        return Err(denied(&plugin, attributes, denial));
+                        return Err(denied(cx, &plugin, attributes, denial));
                     }
                 }
-                Err(error) => failed(&plugin, &error)?,
+                Err(error) => failed_in(cx, &plugin, &error)?,
             }
         }
         Ok(())

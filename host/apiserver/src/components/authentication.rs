@@ -58,4 +58,15 @@ impl Authenticators for ComponentAuthenticators {
     fn generation(&self) -> u64 {
         self.plugins.generation()
     }
+
+    fn reads_headers(&self) -> bool {
+        // A path to the headers, or one that comes by them: the document as a whole, all or all of the request.
+        let reads = |path: &String| {
+            path.starts_with("/request/headers")
+                || path.starts_with("/*")
+                || path.starts_with("/request/*")
+                || matches!(path.as_str(), "" | "/request")
+        };
+        self.plugins.stage(Stage::Authenticator).all().iter().any(|p| p.policy.declaration().paths.iter().any(reads))
+    }
 }

@@ -1,6 +1,6 @@
 //! What the handlers know of the request that they answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -130,6 +130,7 @@ impl Scope {
             namespace_object: self.namespace_object(),
             options,
             user: self.cx.user.clone(),
+            prepared: OnceLock::new(),
         }
     }
 

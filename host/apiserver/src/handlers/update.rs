@@ -102,7 +102,7 @@ pub async fn apply(scope: &Scope, source: &Source, options: &WriteOptions) -> Re
 async fn make(scope: &Scope, source: &Source, options: &WriteOptions) -> Result<Value, Status> {
     let applies = matches!(source, Source::Patch(patch) if patch.kind == patch::PatchKind::Apply);
     let puts = matches!(source, Source::Replace(_)) && scope.definition.allow_create_on_update;
-    if !(applies || puts) || !scope.sub().is_empty() {
+    if !(applies || puts) || !scope.sub().is_empty() || !scope.definition.has_verb("create") {
         return Err(scope.not_found());
     }
     let object = match source {

@@ -72,6 +72,7 @@ pub async fn check_namespace(scope: &Scope, operation: Operation, name: &str) ->
 /// # Errors
 /// Whatever a validator answers.
 pub async fn validate(scope: &Scope, attributes: &AdmissionAttributes, object: &Value) -> Result<(), Status> {
+    strategy::check(scope, object)?;
     let object = Arc::new(object.clone());
     scope.server.admission.validate_object(&scope.cx, attributes, &object).await?;
     scope.server.admission.validate(&scope.cx, attributes, &object).await?;
@@ -174,7 +175,7 @@ pub async fn create(
             object::meta_mut(&mut object).insert("name".into(), name.into());
             defaults::apply_defaults(&scope.definition, &mut object);
         }
-        object::name(&object).clone_into(&mut attributes.name);
+        attributes.set_name(object::name(&object));
         match create_once(scope, object, unlabelled || options.applying, options, &attributes).await {
             Err(status) if generated && status.reason == "AlreadyExists" && attempt < ATTEMPTS_TO_NAME => {}
             other => return other,

@@ -19,7 +19,7 @@ fn it_is_made_once_and_kept() {
             assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.path());
         }
     }
-    for name in ["admin", "scheduler", "controller-manager", "kubelet"] {
+    for name in ["admin", "scheduler", "controller-manager", "kubelet", "recovery"] {
         assert!(dir.path().join(format!("{name}.kubeconfig")).exists(), "{name}");
     }
 }
@@ -44,4 +44,8 @@ fn only_chains_of_a_client_authority_verify() {
     assert!(!ours.verify_client(ours.kubelet_serving().chain.clone()).verified, "a serving certificate");
     assert!(!ours.verify_client(Vec::new()).verified);
     assert!(ours.server_tls().is_ok());
+    let recovery = |chain| ours.verify_client(chain).recovery;
+    assert!(recovery(ours.identity(Component::Recovery).chain.clone()));
+    assert!(!recovery(ours.identity(Component::Admin).chain.clone()));
+    assert!(!recovery(other.identity(Component::Recovery).chain.clone()));
 }

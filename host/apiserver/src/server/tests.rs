@@ -15,7 +15,7 @@ use crate::authn::{Authenticated, PeerCertificates};
 use crate::pki::Component;
 
 /// What the first-party authenticators do, without their checks of the cluster.
-struct Native(Arc<TokenIssuer>);
+struct Native(portcullis_policy::KeySets);
 
 #[async_trait]
 impl Authenticators for Native {
@@ -80,7 +80,8 @@ pub struct Fixture {
     _dir: tempfile::TempDir,
 }
 
-async fn fixture() -> Fixture {
+/// A server that serves.
+pub async fn fixture() -> Fixture {
     let fixture = unstarted().await;
     fixture.server.start(&CancellationToken::new()).await.unwrap();
     fixture
@@ -101,7 +102,7 @@ pub async fn unstarted() -> Fixture {
         store,
         hub,
         registry: Arc::new(Registry::builtin(&runtime)),
-        authenticators: Arc::new(Native(tokens.clone())),
+        authenticators: Arc::new(Native(tokens.key_sets().unwrap())),
         authorizer: Arc::new(Authorizer::new(config.authorization_mode.clone())),
         admission: Arc::new(NoAdmission),
         pki: pki.clone(),
@@ -121,20 +122,39 @@ impl Fixture {
         headers: &[(&str, &str)],
         body: Value,
     ) -> (u16, Value) {
-        let mut request = Request::builder().method(method).uri(path).header("content-type", "application/json");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
-        let response = self.server.handle(request.body(body).unwrap(), ConnectionInfo::in_process(peer.clone())).await;
-        let code = response.status().as_u16();
-        assert!(response.headers().contains_key("audit-id"));
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let mut all = vec![("content-type", "application/json")];
+        all.extend(headers);
+        let (code, bytes) = self.bytes(peer, method, path, &all, body).await;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         (code, serde_json::from_slice(&bytes).unwrap_or(Value::String(text)))
     }
 
-    async fn admin(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+    async fn bytes(
+        &self,
+        peer: &Arc<PeerCertificates>,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> (u16, bytes::Bytes) {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.server.handle(request.body(body).unwrap(), ConnectionInfo::in_process(peer.clone())).await;
+        let code = response.status().as_u16();
+        assert!(response.headers().contains_key("audit-id"));
+        (code, response.into_body().collect().await.unwrap().to_bytes())
+    }
+
+    /// A request of the administrator's with a body of any kind.
+    pub async fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> (u16, bytes::Bytes) {
+        self.bytes(&self.admin, method, path, headers, body).await
+    }
+
+    /// A request of the administrator's.
+    pub async fn admin(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         self.send(&self.admin, method, path, &[], body).await
     }
 

@@ -166,6 +166,7 @@ fn prepare_main(kind: &str, builtin: bool, new: &mut Value, old: &Value) {
         "Namespace" => copy(new, old, &["spec", "finalizers"]),
         "Secret" if object::str_at(new, &["type"]).unwrap_or("").is_empty() => copy(new, old, &["type"]),
         "CertificateSigningRequest" => copy(new, old, &["spec"]),
+        "Module" => ["spec", "status"].iter().for_each(|part| copy(new, old, &[part])),
         "DaemonSet" => {
             let had = object::annotation(old, TEMPLATE_GENERATION).and_then(|text| text.parse::<i64>().ok());
             let changed = new.pointer("/spec/template") != old.pointer("/spec/template");

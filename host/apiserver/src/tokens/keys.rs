@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_machinery::Value;
 use ring::rand::SystemRandom;
-use ring::signature::{self, EcdsaKeyPair, KeyPair, RsaKeyPair, UnparsedPublicKey};
+use ring::signature::{self, EcdsaKeyPair, KeyPair, RsaKeyPair};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::FromDer;
@@ -64,7 +64,7 @@ pub struct PublicKey {
     /// SubjectPublicKeyInfo in DER.
     pub spki: Vec<u8>,
     kind: Kind,
-    /// As the checks take it: the point, or the RSAPublicKey in DER.
+    /// The point, or the RSAPublicKey in DER.
     raw: Vec<u8>,
 }
 
@@ -110,19 +110,6 @@ impl PublicKey {
             Kind::P256 => "ES256",
             Kind::Rsa { .. } => "RS256",
         }
-    }
-
-    /// Whether the signature is good.
-    pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        let checked = match self.kind {
-            Kind::P256 => {
-                UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, &self.raw).verify(message, signature)
-            }
-            Kind::Rsa { .. } => {
-                UnparsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA256, &self.raw).verify(message, signature)
-            }
-        };
-        checked.is_ok()
     }
 
     /// The key as JWK (RFC 7517).
@@ -212,8 +199,10 @@ mod tests {
         let parsed = PublicKey::all_from_pem(&key.public_key_pem()).unwrap();
         assert_eq!(parsed.first().map(|key| key.id.clone()), Some(public.id.clone()));
         let signature = signer.sign(b"message", &SystemRandom::new()).unwrap();
-        assert!(public.verify(b"message", &signature));
-        assert!(!public.verify(b"massage", &signature));
+        let sets = portcullis_policy::KeySets::default();
+        sets.replace("s", vec![portcullis_policy::PublicKey::from_spki_der(Some(&public.id), &public.spki).unwrap()]);
+        let verify = |message: &[u8]| sets.verify("s", "", signer.algorithm(), message, &signature);
+        assert_eq!((verify(b"message"), verify(b"massage")), (Ok(true), Ok(false)));
         assert_eq!(public.jwk()["kty"], "EC");
         assert!(PublicKey::all_from_pem("nothing").is_err());
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::{Descriptions, info};
-use crate::definition::{Registry, ResourceDefinition};
+use crate::definition::{Registry, ResourceDefinition, plugins};
 use crate::schema::{Field, ListType, Schema, SchemaRef, Shape};
 
 /// Where a document keeps its types.
@@ -115,7 +115,8 @@ fn object(schema: &Schema, types: &mut Types, descriptions: &dyn Descriptions, f
     let mut properties = Map::new();
     for field in schema.fields() {
         let mut property = value(&field.schema, types, form);
-        describe(&mut property, descriptions.of_field(&schema.name, &field.name));
+        let own = || plugins::description(&schema.name, &field.name);
+        describe(&mut property, descriptions.of_field(&schema.name, &field.name).or_else(own));
         extend(&mut property, field);
         properties.insert(field.name.to_string(), property);
     }
@@ -127,7 +128,8 @@ fn object(schema: &Schema, types: &mut Types, descriptions: &dyn Descriptions, f
     if matches!(&schema.shape, Shape::Object(shape) if shape.atomic) {
         document["x-kubernetes-map-type"] = json!("atomic");
     }
-    describe(&mut document, descriptions.of_type(&schema.name));
+    let own = || plugins::description(&schema.name, "");
+    describe(&mut document, descriptions.of_type(&schema.name).or_else(own));
     document
 }
 

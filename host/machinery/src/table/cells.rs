@@ -324,10 +324,23 @@ fn cell(kind: &str, column: &str, o: &Value, now: Timestamp) -> Value {
         }
         ("Plugin", "Stage") => spec("stage").into(),
         ("Plugin", "Ready") => condition(o, "Ready").unwrap_or("Unknown").into(),
+        ("Plugin", "Loaded") => condition(o, "Loaded").unwrap_or("Unknown").into(),
         ("Plugin", "Order") => number(o, &["spec", "order"]).into(),
         ("Plugin", "Calls") => number(o, &["status", "calls"]).into(),
         ("Plugin", "Errors") => number(o, &["status", "errors"]).into(),
+        ("Plugin", "P99") => match number(o, &["status", "p99Micros"]) {
+            0 => NONE.into(),
+            micros @ 1..10_000 => format!("{micros}µs").into(),
+            micros => format!("{}ms", micros / 1000).into(),
+        },
         ("Plugin", _) => text(o, &["status", "activeDigest"]).into(),
+        ("Module", "Stage") => or(text(o, &["status", "stage"]), NONE).into(),
+        ("Module", "Size") => match number(o, &["spec", "size"]) {
+            bytes @ ..10_240 => bytes.to_string().into(),
+            bytes @ ..10_485_760 => format!("{}Ki", bytes / 1024).into(),
+            bytes => format!("{}Mi", bytes / (1024 * 1024)).into(),
+        },
+        ("Module", _) => or(&joined(list_at(o, &["status", "imports"])), NONE).into(),
         ("ComponentStatus", column) => {
             let healthy = list_at(o, &["conditions"]).iter().find(|condition| text(condition, &["type"]) == "Healthy");
             let field = match column {

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use portcullis_client::resource::PLUGINS;
+use portcullis_apiserver::modules;
+use portcullis_client::resource::{MODULES, PLUGINS};
 use portcullis_client::{Client, Informer, InformerEvent, Object, ObjectExt};
-use portcullis_machinery::Value;
 use portcullis_plugins::first_party;
 use portcullis_plugins::manager::PluginManager;
 use portcullis_policy::Stage;
@@ -18,6 +19,9 @@ pub struct PluginFollower {
     client: Client,
     manager: Arc<PluginManager>,
 }
+
+/// How often what did not load is tried again.
+const RETRY_EVERY: Duration = Duration::from_secs(5);
 
 enum Change {
     Set(Object),
@@ -45,11 +49,30 @@ impl PluginFollower {
             // The receiver lives as long as the process wants to hear of changes.
             let _ = changes.send(change);
         });
-        let mut specs: HashMap<String, Value> = HashMap::new();
         let manager = self.manager;
+        let client = self.client.clone();
+        manager.fetch_with(Box::new(move |digest| {
+            let client = client.clone();
+            let path = MODULES.path("", &modules::name_of(&digest), "content");
+            Box::pin(async move {
+                match client.get_raw(&path, "application/wasm").await {
+                    Ok(bytes) => Ok(Some(bytes)),
+                    Err(error) if error.is_not_found() => Ok(None),
+                    Err(error) => Err(error.to_string()),
+                }
+            })
+        }));
         tokio::spawn(async move {
-            while let Some(change) = queue.recv().await {
-                apply(&manager, &mut specs, change).await;
+            let mut followed: HashMap<String, Object> = HashMap::new();
+            let mut again = tokio::time::interval(RETRY_EVERY);
+            loop {
+                tokio::select! {
+                    change = queue.recv() => match change {
+                        Some(change) => apply(&manager, &mut followed, change).await,
+                        None => return,
+                    },
+                    _ = again.tick() => retry(&manager, &followed).await,
+                }
             }
         });
         tokio::select! {
@@ -59,20 +82,28 @@ impl PluginFollower {
     }
 }
 
-async fn apply(manager: &PluginManager, specs: &mut HashMap<String, Value>, change: Change) {
+/// Tries again what did not load for a reason that may have passed: its module was not there yet.
+async fn retry(manager: &PluginManager, followed: &HashMap<String, Object>) {
+    for plugin in manager.to_retry(None).iter().filter_map(|name| followed.get(name)) {
+        if let Err(error) = manager.apply(plugin).await {
+            tracing::debug!(plugin = plugin.name(), %error, "a Plugin still does not load");
+        }
+    }
+}
+
+async fn apply(manager: &PluginManager, followed: &mut HashMap<String, Object>, change: Change) {
     match change {
         Change::Set(plugin) => {
-            let spec = plugin.get("spec").cloned().unwrap_or_default();
-            if specs.get(plugin.name()) == Some(&spec) {
+            let known = followed.insert(plugin.name().to_owned(), plugin.clone());
+            if known.is_some_and(|known| known.get("spec") == plugin.get("spec")) {
                 return;
             }
-            specs.insert(plugin.name().to_owned(), spec);
             if let Err(error) = manager.apply(&plugin).await {
                 tracing::warn!(plugin = plugin.name(), %error, "a Plugin did not take effect; what served before goes on");
             }
         }
         Change::Removed(name) => {
-            if specs.remove(&name).is_none() {
+            if followed.remove(&name).is_none() {
                 return;
             }
             match first_party::plugins().into_iter().find(|plugin| plugin.name() == name) {
