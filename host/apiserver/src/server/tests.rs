@@ -76,11 +76,13 @@ impl Authenticators for Native {
 pub struct Fixture {
     /// The server.
     pub server: Arc<ApiServer>,
-    admin: Arc<PeerCertificates>,
+    /// The administrator's certificate.
+    pub admin: Arc<PeerCertificates>,
     _dir: tempfile::TempDir,
 }
 
-async fn fixture() -> Fixture {
+/// A server with its bootstrap policy.
+pub async fn fixture() -> Fixture {
     let fixture = unstarted().await;
     fixture.server.start(&CancellationToken::new()).await.unwrap();
     fixture
@@ -113,7 +115,8 @@ pub async fn unstarted() -> Fixture {
 }
 
 impl Fixture {
-    async fn send(
+    /// Sends a request; the answer's code and body.
+    pub async fn send(
         &self,
         peer: &Arc<PeerCertificates>,
         method: &str,
@@ -134,7 +137,8 @@ impl Fixture {
         (code, serde_json::from_slice(&bytes).unwrap_or(Value::String(text)))
     }
 
-    async fn admin(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+    /// The same as the administrator.
+    pub async fn admin(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         self.send(&self.admin, method, path, &[], body).await
     }
 
