@@ -1,197 +1,154 @@
-//! Requests that go on to a node's kubelet: logs, exec, attach, port-forward, and the node's proxy. The server speaks
-//! HTTPS to the node with its own client certificate; upgraded connections are piped.
+//! Requests that go on to somebody else: to a node's kubelet (logs, exec, attach, port-forward, the node's own API) or to a
+//! pod's or service's port (`proxy`). What is asked for is looked up in the store and never taken from the client: an
+//! address that a request names is a pod's, a service endpoint's or a node's.
 
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
-use http::{Request, Response, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
+use http::header::{LOCATION, UPGRADE};
+use http::{Method, Request, Response, StatusCode};
+use portcullis_client::client::escape;
 use portcullis_machinery::{Status, Value, object};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::json;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 use crate::admission::Operation;
 use crate::handlers::{Scope, get};
-use crate::pki::Component;
-use crate::request_info::first;
+use crate::request_info::{first, flag};
 
-const KUBELET_PORT: i64 = 10250;
+mod forward;
+mod location;
+mod log;
+mod rewrite;
 
-/// Passes the request on and answers with what the kubelet answers.
+use self::forward::Target;
+
+/// Passes the request on and answers with what the other side answers.
 ///
 /// # Errors
-/// 400 for a pod without a node or a container that is not named, 404, 502 if the node cannot be reached.
+/// 400 for a container or port that does not fit, 403, 404, 500 or 503 if the other side cannot be reached.
 pub async fn connect(scope: &Scope, request: Request<Body>) -> Result<Response<Body>, Status> {
-    let found = get::find(&Scope { query: Vec::new(), ..scope.clone() }).await?.value();
-    let (node, path) = match scope.resource() {
-        "nodes" => (scope.name.clone(), rest_of_path(&request, "proxy")),
-        "pods" if scope.sub() != "proxy" => pod_path(scope, &found)?,
-        _ => {
-            let why = format!("the {} of {} are not passed on", scope.sub(), scope.resource());
-            return Err(Status::failure(501, "NotImplemented", why));
-        }
-    };
-    let mut attributes = scope.attributes(Operation::Connect, &scope.name, false, Value::Null);
-    attributes.old_object = Some(found);
-    let mut admitted = options_object(scope);
-    scope.server.admission.mutate(&scope.cx, &attributes, &mut admitted).await?;
-    scope.server.admission.validate(&scope.cx, &attributes, &Arc::new(admitted)).await?;
-    let (host, port) = address_of(scope, &node).await?;
-    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
-    pass_on(scope, request, &host, port, &format!("{path}{query}"))
-        .await
-        .map_err(|why| Status::failure(502, "", format!("dial tcp {host}:{port}: {why}")))
+    match (scope.resource(), scope.sub()) {
+        ("pods", "log") => log::log(scope).await,
+        ("pods", "exec" | "attach" | "portforward") => stream(scope, request).await,
+        ("pods" | "services" | "nodes", "proxy") => proxy(scope, request).await,
+        _ => Err(Status::resource_not_found()),
+    }
 }
 
-fn options_object(scope: &Scope) -> Value {
+/// The object that the path names.
+async fn find(scope: &Scope) -> Result<Arc<Value>, Status> {
+    Ok(get::find(&Scope { query: Vec::new(), ..scope.clone() }).await?.value())
+}
+
+/// Lets admission look at a connection that is about to be made.
+async fn admit(scope: &Scope, mut options: Value, found: Option<Arc<Value>>) -> Result<(), Status> {
+    let mut attributes = scope.attributes(Operation::Connect, &scope.name, false, Value::Null);
+    attributes.old_object = found;
+    scope.server.admission.mutate(&scope.cx, &attributes, &mut options).await?;
+    scope.server.admission.validate(&scope.cx, &attributes, &Arc::new(options)).await
+}
+
+/// exec, attach and port-forward: an upgraded connection to the pod's kubelet.
+async fn stream(scope: &Scope, request: Request<Body>) -> Result<Response<Body>, Status> {
+    let pod = find(scope).await?;
+    if *request.method() == Method::GET {
+        // A WebSocket is opened by a GET, which must not turn the right to look into the right to act.
+        let info = crate::context::RequestInfo { verb: "create".to_owned(), ..scope.cx.info.clone() };
+        scope.server.authorizer.require(&scope.cx.user, &info)?;
+    }
+    admit(scope, options(scope), Some(pod.clone())).await?;
+    let name = &scope.name;
+    let container = match scope.sub() {
+        "portforward" => None,
+        _ => Some(location::container(&pod, first(&scope.query, "container").unwrap_or(""))?),
+    };
+    let node = object::str_at(&pod, &["spec", "nodeName"]).unwrap_or("");
+    if node.is_empty() {
+        return Err(Status::bad_request(format!("pod {name} does not have a host assigned")));
+    }
+    let sub = if scope.sub() == "portforward" { "portForward" } else { scope.sub() };
+    let mut path = format!("/{sub}/{}/{name}", scope.namespace);
+    if let Some(container) = container {
+        path = format!("{path}/{container}");
+    }
+    let target = location::kubelet(scope, node, format!("{path}{}", kubelet_query(scope)), false).await?;
+    if !request.headers().contains_key(UPGRADE) {
+        return Err(Status::bad_request("Upgrade request required"));
+    }
+    let failed = |why: String| Status::failure(500, "", format!("error dialing backend: {why}"));
+    forward::forward(request, &target, forward::Host::Target).await.map_err(failed)
+}
+
+/// The query in the kubelet's words.
+fn kubelet_query(scope: &Scope) -> String {
+    let mut pairs = Vec::new();
+    for (ours, theirs) in [("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")] {
+        if flag(&scope.query, ours) {
+            pairs.push(format!("{theirs}=1"));
+        }
+    }
+    let all = |key: &str| scope.query.iter().filter(|(k, _)| k == key).map(|(_, v)| escape(v)).collect::<Vec<_>>();
+    pairs.extend(all("command").iter().map(|word| format!("command={word}")));
+    let ports = all("ports");
+    if !ports.is_empty() {
+        pairs.push(format!("port={}", ports.join(",")));
+    }
+    if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
+}
+
+/// The connection's options as admission sees them.
+fn options(scope: &Scope) -> Value {
     let kind = scope.subresource.as_ref().map_or("", |sub| sub.kind.as_str());
-    let kind = if scope.sub() == "log" { "PodLogOptions" } else { kind };
     let mut options = json!({"kind": kind, "apiVersion": "v1"});
     for (key, value) in &scope.query {
-        options[key.as_str()] = match value.as_str() {
-            "true" | "1" => true.into(),
-            "false" | "0" => false.into(),
-            text => text.into(),
-        };
+        match key.as_str() {
+            "stdin" | "stdout" | "stderr" | "tty" => options[key] = flag(&scope.query, key).into(),
+            "command" | "ports" => {
+                let list = scope.query.iter().filter(|(k, _)| k == key);
+                options[key] =
+                    list.map(|(_, v)| v.parse::<u16>().map_or_else(|_| json!(v), |port| json!(port))).collect();
+            }
+            _ => options[key] = value.as_str().into(),
+        }
     }
     options
 }
 
-fn rest_of_path(request: &Request<Body>, after: &str) -> String {
-    let path = request.uri().path();
-    let marker = format!("/{after}");
-    let rest = path.rfind(&marker).map_or("", |at| &path[at + marker.len()..]);
-    if rest.is_empty() { "/".to_owned() } else { rest.to_owned() }
+/// `proxy`: the rest of the path is asked of a pod, a service or a node.
+async fn proxy(scope: &Scope, request: Request<Body>) -> Result<Response<Body>, Status> {
+    let (before, rest) = split_path(request.uri().path(), !scope.namespace.is_empty());
+    let kind = scope.subresource.as_ref().map_or("", |sub| sub.kind.as_str());
+    admit(scope, json!({"kind": kind, "apiVersion": "v1", "path": rest}), None).await?;
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let path = if rest.is_empty() { "/" } else { &rest };
+    let target = location::of_proxy(scope, format!("{path}{query}")).await?;
+    let upgrade = request.headers().contains_key(UPGRADE);
+    if rest.is_empty() && !upgrade && matches!(*request.method(), Method::GET | Method::HEAD) {
+        // Relative links on the page would lead one level too high.
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+        let location = format!("{}/{query}", request.uri().path());
+        response.headers_mut().insert(LOCATION, location.parse().map_err(Status::internal)?);
+        return Ok(response);
+    }
+    let rewrite = rewrite::Rewrite::new(&before, &target.authority(), &forward::host_of(&request));
+    let mut request = request;
+    if let Ok(uri) = format!("{before}{rest}").parse() {
+        request.headers_mut().insert("x-forwarded-uri", uri);
+    }
+    let failed = |why: String| Status::unavailable(format!("error trying to reach service: {why}"));
+    let response = forward::forward(request, &target, forward::Host::Client).await.map_err(failed)?;
+    Ok(rewrite.response(response).await)
 }
 
-/// The pod's node, and the kubelet's path for the request.
-fn pod_path(scope: &Scope, pod: &Value) -> Result<(String, String), Status> {
-    let (namespace, name) = (&scope.namespace, &scope.name);
-    let node = object::str_at(pod, &["spec", "nodeName"]).unwrap_or("").to_owned();
-    let kind = match scope.sub() {
-        "log" => "containerLogs",
-        "portforward" => "portForward",
-        sub => sub,
-    };
-    if scope.sub() == "portforward" {
-        if node.is_empty() {
-            return Err(Status::bad_request(format!("pod {name} does not have a host assigned")));
-        }
-        return Ok((node, format!("/{kind}/{namespace}/{name}")));
-    }
-    let containers: Vec<&str> = ["containers", "initContainers", "ephemeralContainers"]
-        .iter()
-        .flat_map(|list| object::list_at(pod, &["spec", list]))
-        .filter_map(|container| container.get("name")?.as_str())
-        .collect();
-    let main = object::list_at(pod, &["spec", "containers"]);
-    let container = match first(&scope.query, "container").filter(|name| !name.is_empty()) {
-        Some(given) if containers.contains(&given) => given.to_owned(),
-        Some(given) => {
-            return Err(Status::bad_request(format!("container {given} is not valid for pod {name}")));
-        }
-        None if main.len() == 1 => main.first().and_then(|c| c.get("name")?.as_str()).unwrap_or("").to_owned(),
-        None => {
-            let names: Vec<&str> = main.iter().filter_map(|c| c.get("name")?.as_str()).collect();
-            return Err(Status::bad_request(format!(
-                "a container name must be specified for pod {name}, choose one of: [{}]",
-                names.join(" ")
-            )));
-        }
-    };
-    if node.is_empty() {
-        return Err(Status::bad_request(format!("pod {name} does not have a host assigned")));
-    }
-    Ok((node, format!("/{kind}/{namespace}/{name}/{container}")))
+/// A request's path up to `/proxy`, and what follows it.
+fn split_path(path: &str, namespaced: bool) -> (String, String) {
+    // /api/v1/namespaces/NAMESPACE/RESOURCE/NAME/proxy, or /api/v1/nodes/NAME/proxy
+    let segments = if namespaced { 8 } else { 6 };
+    let end = path.match_indices('/').nth(segments - 1).map_or(path.len(), |(at, _)| at);
+    let (before, rest) = path.split_at(end);
+    (before.to_owned(), rest.to_owned())
 }
 
-async fn address_of(scope: &Scope, node: &str) -> Result<(String, u16), Status> {
-    let found = scope.server.read("", "v1", "nodes", "", node).await?;
-    let found = found.ok_or_else(|| Status::not_found("", "nodes", node))?;
-    let addresses = object::list_at(&found, &["status", "addresses"]);
-    let of_type = |kind: &str| {
-        let is = |address: &&Value| object::str_at(address, &["type"]) == Some(kind);
-        addresses.iter().find(is).and_then(|address| address.get("address")?.as_str())
-    };
-    let host = of_type("InternalIP").or_else(|| of_type("Hostname")).or_else(|| of_type("ExternalIP")).unwrap_or(node);
-    let port = object::i64_at(&found, &["status", "daemonEndpoints", "kubeletEndpoint", "Port"]);
-    Ok((host.to_owned(), u16::try_from(port.unwrap_or(KUBELET_PORT)).unwrap_or(10250)))
-}
-
-fn tls(scope: &Scope) -> Result<TlsConnector, String> {
-    let mut roots = rustls::RootCertStore::empty();
-    let mut trust = |pem: &str| {
-        for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()).flatten() {
-            let _ = roots.add(certificate);
-        }
-    };
-    match &scope.server.config.kubelet_certificate_authority {
-        Some(path) => trust(&std::fs::read_to_string(path).map_err(|error| error.to_string())?),
-        None => trust(scope.server.pki.ca_pem()),
-    }
-    let identity = scope.server.pki.identity(Component::KubeletClient);
-    let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).map_err(|error| error.to_string())?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_client_auth_cert(identity.chain.clone(), key)
-        .map_err(|error| error.to_string())?;
-    Ok(TlsConnector::from(Arc::new(config)))
-}
-
-async fn pass_on(
-    scope: &Scope,
-    mut request: Request<Body>,
-    host: &str,
-    port: u16,
-    target: &str,
-) -> Result<Response<Body>, String> {
-    let tcp = TcpStream::connect((host, port)).await.map_err(|error| error.to_string())?;
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-    let stream = tls(scope)?.connect(name, tcp).await.map_err(|error| error.to_string())?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%error, "the connection to a kubelet ended");
-        }
-    });
-    let upgrade = request.headers().get(UPGRADE).cloned();
-    let client = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
-    let (mut parts, body) = request.into_parts();
-    parts.uri = target.parse::<Uri>().map_err(|error| error.to_string())?;
-    parts.version = http::Version::HTTP_11;
-    parts.headers.remove(http::header::AUTHORIZATION);
-    let impersonation: Vec<_> =
-        parts.headers.keys().filter(|name| name.as_str().starts_with("impersonate-")).cloned().collect();
-    for name in impersonation {
-        parts.headers.remove(name);
-    }
-    if let Ok(value) = HeaderValue::from_str(&format!("{host}:{port}")) {
-        parts.headers.insert(HOST, value);
-    }
-    if upgrade.is_some() {
-        parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    }
-    let mut onward = Request::new(body);
-    (*onward.method_mut(), *onward.uri_mut(), *onward.headers_mut()) = (parts.method, parts.uri, parts.headers);
-    let mut response = sender.send_request(onward).await.map_err(|error| error.to_string())?;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS
-        && let Some(client) = client
-    {
-        let kubelet = hyper::upgrade::on(&mut response);
-        tokio::spawn(async move {
-            let (Ok(client), Ok(kubelet)) = tokio::join!(client, kubelet) else { return };
-            let (mut client, mut kubelet) = (TokioIo::new(client), TokioIo::new(kubelet));
-            let _ = tokio::io::copy_bidirectional(&mut client, &mut kubelet).await;
-        });
-    }
-    let (parts, body) = response.into_parts();
-    Ok(Response::from_parts(parts, Body::new(body)))
-}
+#[cfg(test)]
+mod tests;

@@ -144,6 +144,8 @@ fn check_method(scope: &Scope, method: &Method, collection: bool) -> Result<(), 
             Method::PUT => "update",
             Method::PATCH => "patch",
             Method::DELETE => "delete",
+            // Whatever may be asked of an application may be asked through the proxy.
+            Method::HEAD | Method::OPTIONS if scope.sub() == "proxy" => "get",
             _ => "",
         }
     } else {

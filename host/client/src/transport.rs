@@ -7,7 +7,9 @@ use http_body_util::combinators::UnsyncBoxBody;
 
 use crate::error::ClientError;
 
+mod dial;
 mod https;
+pub use dial::{authority, dial};
 pub use https::{HttpsTransport, client_tls};
 
 /// A response body as it streams in: a watch's never ends by itself.

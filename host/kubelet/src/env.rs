@@ -208,3 +208,6 @@ fn texts(kind: Kind, object: &Value) -> BTreeMap<String, String> {
     };
     data.iter().map(|(key, value)| (key.clone(), text(value))).collect()
 }
+
+#[cfg(test)]
+mod tests;

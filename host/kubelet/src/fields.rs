@@ -191,3 +191,6 @@ pub(crate) fn container<'a>(pod: &'a Value, name: &str) -> Option<&'a Value> {
         .flat_map(|list| pod.list_at(&["spec", list]))
         .find(|container| container.str_at(&["name"]) == name)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use portcullis_client::transport::dial;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-mod dial;
 mod grpc;
 mod http;
 mod spec;
@@ -169,7 +169,7 @@ async fn tcp(host: &str, port: &spec::Port, target: &ProbeTarget, timeout: Durat
         Ok(port) => port,
         Err(why) => return Attempt::Error(why),
     };
-    match dial::dial(&target.host(host), port, timeout).await {
+    match dial(&target.host(host), port, timeout).await {
         Ok(_) => Attempt::Success,
         Err(why) => Attempt::Failure(why),
     }
@@ -186,3 +186,6 @@ async fn exec(command: &[String], target: &ProbeTarget, timeout: Duration) -> At
         Ok(Ok(ExecOutput { output, .. })) => Attempt::Failure(output),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -275,3 +275,6 @@ pub async fn serve(
     Server::bind(config, client, api).await?.run(shutdown).await;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

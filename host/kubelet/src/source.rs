@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use portcullis_machinery::Value;
 
 mod api;
+#[cfg(test)]
+pub(crate) mod fixed;
 
 pub use self::api::ApiSource;
 

@@ -156,8 +156,11 @@ impl Volumes {
         let Some(uid) = component(pod_uid) else { return Ok(()) };
         let pods = self.root.join("pods");
         let removed = tokio::task::spawn_blocking(move || {
-            let pod = Dir::open_ambient_dir(pods, ambient_authority())?.open_dir(uid)?;
-            pod.remove_dir_all("volumes")
+            let pods = Dir::open_ambient_dir(pods, ambient_authority())?;
+            let removed = pods.open_dir(&uid)?.remove_dir_all("volumes");
+            // The pod's own directory goes with its last content, which need not be the volumes.
+            let _ = pods.remove_dir(&uid);
+            removed
         });
         match removed.await.map_err(io::Error::other)? {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -237,3 +240,6 @@ fn make(path: &Path, mode: u32) -> io::Result<()> {
     }
     parent.set_permissions(name, Permissions::from_mode(mode))
 }
+
+#[cfg(test)]
+mod tests;

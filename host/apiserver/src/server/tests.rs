@@ -76,7 +76,8 @@ impl Authenticators for Native {
 pub struct Fixture {
     /// The server.
     pub server: Arc<ApiServer>,
-    admin: Arc<PeerCertificates>,
+    /// The administrator's certificate.
+    pub admin: Arc<PeerCertificates>,
     _dir: tempfile::TempDir,
 }
 
@@ -114,7 +115,8 @@ pub async fn unstarted() -> Fixture {
 }
 
 impl Fixture {
-    async fn send(
+    /// Sends a request; the answer's code and body.
+    pub async fn send(
         &self,
         peer: &Arc<PeerCertificates>,
         method: &str,

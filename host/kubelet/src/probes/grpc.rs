@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use portcullis_client::transport::{authority, dial};
 
-use super::dial::{authority, dial};
 use super::http::USER_AGENT;
 use super::{Attempt, ProbeTarget};
 

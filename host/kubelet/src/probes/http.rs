@@ -11,12 +11,11 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use portcullis_client::ClientConfig;
-use portcullis_client::transport::client_tls;
+use portcullis_client::transport::{authority, client_tls, dial};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
-use super::dial::{authority, dial};
 use super::spec::HttpGet;
 use super::{Attempt, ProbeTarget};
 

@@ -232,3 +232,6 @@ fn subresources(path: &str) -> Vec<&'static str> {
     let narrow = narrow.iter().find(|(top, _)| below(top)).map(|(_, subresource)| *subresource);
     narrow.into_iter().chain(["proxy"]).collect()
 }
+
+#[cfg(test)]
+mod tests;

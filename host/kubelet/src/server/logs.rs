@@ -97,3 +97,6 @@ fn has_log(pod: &Value, container: &str, previous: bool) -> Result<(), String> {
     };
     Err(format!("container {container:?} in pod {name:?} is waiting to start: {why}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -232,3 +232,6 @@ pub(super) fn kubelet_metrics(shared: &Shared) -> String {
     text.sample("process_start_time_seconds", &[], shared.stats.started.as_microsecond() as f64 / 1e6, None);
     text.0 + &shared.api.metrics()
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,6 +91,11 @@ impl ApiSource {
         entry.last_asked = now;
         entry.informer.clone()
     }
+
+    #[cfg(test)]
+    fn watched(&self) -> usize {
+        self.watched.lock().objects.len()
+    }
 }
 
 #[async_trait]
@@ -118,3 +123,6 @@ impl ObjectSource for ApiSource {
             .map_err(|error| error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests;

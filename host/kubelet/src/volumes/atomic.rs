@@ -169,3 +169,6 @@ fn fill(volume: &Dir, files: &BTreeMap<PathBuf, &File>) -> io::Result<String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,3 +41,6 @@ pub fn subpath(volume: &Path, subpath: &str) -> io::Result<PathBuf> {
     }
     Ok(volume.join(directory.canonicalize(inside)?))
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,3 +114,6 @@ impl TokenCache {
         self.known.lock().retain(|(uid, _), _| uid != pod_uid);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,3 +43,6 @@ fn parse(stat: &str, memory: &str) -> Option<Usage> {
         memory_working_set: total.saturating_sub(available),
     })
 }
+
+#[cfg(test)]
+mod tests;

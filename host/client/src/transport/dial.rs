@@ -6,12 +6,15 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// `host:port`, an IPv6 address in brackets.
-pub(super) fn authority(host: &str, port: u16) -> String {
+pub fn authority(host: &str, port: u16) -> String {
     if host.contains(':') && !host.starts_with('[') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// Connects, or says why not: `dial tcp 127.0.0.1:80: connect: connection refused`.
-pub(super) async fn dial(host: &str, port: u16, timeout: Duration) -> Result<TcpStream, String> {
+///
+/// # Errors
+/// The text of what went wrong.
+pub async fn dial(host: &str, port: u16, timeout: Duration) -> Result<TcpStream, String> {
     let authority = authority(host, port);
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let problem = match tokio::time::timeout(timeout, TcpStream::connect((bare, port))).await {
