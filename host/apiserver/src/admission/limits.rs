@@ -3,7 +3,6 @@
 use portcullis_machinery::quantity::Quantity;
 use portcullis_machinery::quota::{self, Amounts};
 use portcullis_machinery::{Status, Value, object};
-use serde_json::json;
 
 use super::{AdmissionAttributes, Operation};
 use crate::handlers::Scope;
@@ -170,6 +169,8 @@ fn claim_bounds(item: &Value, requests: &Amounts, errors: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
