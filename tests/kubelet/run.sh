@@ -21,7 +21,7 @@ until_is() {
 }
 phase() { until_is 30 '{.status.phase}' "$2" "pod/$1"; }
 # event REASON TEXT OBJECT: somebody said so
-event() { kubectl get events --field-selector "involvedObject.name=$3,reason=$1" -o 'jsonpath={.items[*].message}' | grep_for -F -- "$2"; }
+event() { kubectl get events --field-selector "involvedObject.name=$3,reason=$1" -o 'jsonpath={.items[*].message}' | grep -F -- "$2" >/dev/null; }
 expect_event() { retry 20 event "$@"; }
 get() { curl -sf --max-time 5 "http://$IP:8080$1"; }
 expect_get() { [ "$(get "$1")" = "$2" ] || fail "GET $1: $(get "$1"), not $2"; }
@@ -55,7 +55,8 @@ get /file/about/labels | grep_for 'app="web"'
 get /file/var/run/secrets/kubernetes.io/serviceaccount/namespace | grep_for '^default$'
 token=$(get /file/var/run/secrets/kubernetes.io/serviceaccount/token)
 printf '{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{"token":"%s"}}' "$token" |
-    kubectl create -f - -o 'jsonpath={.status.user.username}' | grep_for '^system:serviceaccount:default:default$'
+    kubectl create --raw /apis/authentication.k8s.io/v1/tokenreviews -f - |
+    grep_for '"username":"system:serviceaccount:default:default"'
 leads_to_pod() {
     [ "$(kubectl get endpointslices -l kubernetes.io/service-name=web -o 'jsonpath={.items[0].endpoints[0].addresses[0]}')" = "$IP" ]
 }
