@@ -127,23 +127,29 @@ pub enum Segment {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pattern {
     segments: Vec<Segment>,
+    /// Whether one of them is `*`; asked at every projection.
+    multiple: bool,
 }
 
 impl Pattern {
     /// Parses a pattern: a JSON pointer with `*` segments.
     pub fn parse(text: &str) -> Result<Self, PathError> {
         let segment = |text: String| if text == "*" { Segment::Any } else { Segment::Key(text) };
-        Ok(Self { segments: parse_pointer(text)?.into_iter().map(segment).collect() })
+        let segments: Vec<Segment> = parse_pointer(text)?.into_iter().map(segment).collect();
+        let multiple = segments.contains(&Segment::Any);
+        Ok(Self { segments, multiple })
     }
 
     /// The steps.
+    #[inline]
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
     /// Whether there is a `*`, so that the pattern has any number of matches instead of one value.
+    #[inline]
     pub fn is_multiple(&self) -> bool {
-        self.segments.contains(&Segment::Any)
+        self.multiple
     }
 }
 

@@ -53,10 +53,18 @@ impl Builder {
     pub fn with_capacity(bytes: usize) -> Self {
         let mut out = Vec::with_capacity(bytes.max(HEADER));
         out.resize(HEADER, 0);
-        Self { out, slots: Vec::new(), frames: Vec::new(), key: None, keys: KeyTable::default(), error: None }
+        Self {
+            out,
+            slots: Vec::with_capacity(16),
+            frames: Vec::with_capacity(4),
+            key: None,
+            keys: KeyTable::default(),
+            error: None,
+        }
     }
 
     /// How many bytes the tape has so far.
+    #[inline]
     pub fn len(&self) -> usize {
         self.out.len()
     }
@@ -70,11 +78,13 @@ impl Builder {
         self.error.get_or_insert(error);
     }
 
+    #[inline]
     fn put(&mut self, word: u32) {
         self.out.extend_from_slice(&word.to_le_bytes());
     }
 
     /// Registers the node at `at` as the next value of the innermost container.
+    #[inline]
     fn place(&mut self, at: usize, start: usize, key: Option<u32>) {
         if self.out.len() > MAX_LENGTH {
             return self.fail(Error::Length);
@@ -86,6 +96,7 @@ impl Builder {
         self.slots.push(Slot { key: key.unwrap_or(0), at: at as u32, start: start as u32 });
     }
 
+    #[inline]
     fn scalar(&mut self, tag: u32) {
         let at = self.out.len();
         self.put(tag);
@@ -93,6 +104,7 @@ impl Builder {
         self.place(at, at, key);
     }
 
+    #[inline]
     fn number(&mut self, tag: u32, bits: u64) {
         let at = self.out.len();
         self.put(tag);
@@ -101,31 +113,37 @@ impl Builder {
         self.place(at, at, key);
     }
 
+    #[inline]
     fn text(&mut self, tag: u32, text: &str) {
         if text.len() > MAX_LENGTH {
             return self.fail(Error::Length);
         }
+        self.out.reserve(8 + text.len());
         self.put((text.len() as u32) << 4 | tag);
         self.out.extend_from_slice(text.as_bytes());
         self.out.resize(padded(self.out.len()), 0);
     }
 
     /// Writes the value that is not there.
+    #[inline]
     pub fn absent(&mut self) {
         self.scalar(ABSENT);
     }
 
     /// Writes `null`.
+    #[inline]
     pub fn null(&mut self) {
         self.scalar(NULL);
     }
 
     /// Writes a boolean.
+    #[inline]
     pub fn bool(&mut self, value: bool) {
         self.scalar(if value { TRUE } else { FALSE });
     }
 
     /// Writes an integer.
+    #[inline]
     pub fn i64(&mut self, value: i64) {
         self.number(I64, value as u64);
     }
@@ -141,6 +159,7 @@ impl Builder {
     }
 
     /// Writes a string.
+    #[inline]
     pub fn string(&mut self, value: &str) {
         let at = self.out.len();
         let key = self.key.take();
@@ -166,6 +185,7 @@ impl Builder {
         self.key = Some(at);
     }
 
+    #[inline]
     fn begin(&mut self, object: bool) {
         if self.frames.len() >= MAX_DEPTH {
             self.fail(Error::Depth);
@@ -233,6 +253,7 @@ impl Builder {
         self.end(at, frame);
     }
 
+    #[inline]
     fn end(&mut self, at: usize, frame: Frame) {
         self.place(at, frame.start as usize, frame.key);
     }
