@@ -10,6 +10,7 @@ pub mod bootstrap;
 pub mod components;
 pub mod connect;
 pub mod context;
+pub mod customresources;
 pub mod dispatch;
 pub mod documents;
 pub mod flow;

@@ -130,6 +130,7 @@ impl ApiServer {
         if let Err(status) = crate::system_objects::ensure(self).await {
             tracing::warn!(error = status.message, "the cluster's own objects could not all be made");
         }
+        crate::customresources::controller::start(self, shutdown).await?;
         let cache = |group: &str, version: &str, plural: &str| {
             registry.resource(group, version, plural).map(|definition| cache_of(self, definition))
         };

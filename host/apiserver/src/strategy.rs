@@ -77,6 +77,13 @@ pub fn check_delete(scope: &Scope) -> Result<(), Status> {
     Ok(())
 }
 
+/// Prepares an object that is about to be deleted: a definition of custom resources is held until its instances are gone.
+pub fn prepare_for_delete(scope: &Scope, object: &mut Value) {
+    if scope.definition.builtin && scope.definition.kind == "CustomResourceDefinition" {
+        crate::customresources::begin_deletion(object);
+    }
+}
+
 /// Takes what the new object needs from allocators (addresses and ports of services).
 ///
 /// # Errors

@@ -127,6 +127,7 @@ async fn attempt(
     }
     admit(scope, &attributes).await?;
     let finalizers_changed = set_finalizers(scope, options, &mut new);
+    strategy::prepare_for_delete(scope, &mut new);
     let held = object::finalizers(&new).next().is_some() || !strategy::may_end(scope, &new);
     if held && graceful == Grace::None {
         mark_as_deleting(scope, &mut new);

@@ -73,6 +73,7 @@ pub async fn check_namespace(scope: &Scope, operation: Operation, name: &str) ->
 /// Whatever a validator answers.
 pub async fn validate(scope: &Scope, attributes: &AdmissionAttributes, object: &Value) -> Result<(), Status> {
     strategy::check(scope, object)?;
+    crate::customresources::validate::check(scope, attributes, object)?;
     let object = Arc::new(object.clone());
     scope.server.admission.validate_object(&scope.cx, attributes, &object).await?;
     scope.server.admission.validate(&scope.cx, attributes, &object).await?;
