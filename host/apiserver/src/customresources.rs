@@ -3,8 +3,8 @@
 //! [`controller`] follows the definitions: it decides on their names ([`names`]), adds what they serve to the registry
 //! at once, and ends the instances of a definition that is deleted ([`finalize`]). Everything else a custom resource is
 //! served by the same handlers as any other; the modules here are the hooks that those handlers have for it: [`routes`]
-//! (which answers what is not there), [`codec`] (stored objects in the stored version's form), [`validate`] (step 5) and
-//! [`scale`].
+//! (which answers what is not there), [`codec`] (stored objects in the stored version's form), [`validate`] (step 5) with
+//! [`rules`], and [`scale`].
 
 pub mod codec;
 pub mod controller;
@@ -12,6 +12,7 @@ mod finalize;
 mod internal;
 mod names;
 pub mod routes;
+pub mod rules;
 pub mod scale;
 pub mod validate;
 

@@ -188,9 +188,8 @@ impl Structural {
             list.filter_map(Value::as_str).map(str::to_owned).collect()
         };
         let below = |schema: &Value| Self::at(schema, depth + 1);
-        let many = |key: &str| -> Vec<Self> {
-            get(key).and_then(Value::as_array).into_iter().flatten().map(below).collect()
-        };
+        let many =
+            |key: &str| -> Vec<Self> { get(key).and_then(Value::as_array).into_iter().flatten().map(below).collect() };
         let properties = get("properties").and_then(Value::as_object).into_iter().flatten();
         let pattern = text("pattern");
         Self {

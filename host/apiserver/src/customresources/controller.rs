@@ -9,9 +9,7 @@ use portcullis_machinery::definition::custom::definitions;
 use portcullis_machinery::definition::{Registry, ResourceDefinition};
 use portcullis_machinery::{Value, object};
 use portcullis_storage::StoreError;
-use portcullis_storage::cache::{
-    CachedObject, EventKind, ResourceCache, WatchItem, WatchRequest, WatchStart, Watcher,
-};
+use portcullis_storage::cache::{CachedObject, EventKind, ResourceCache, WatchItem, WatchRequest, WatchStart, Watcher};
 use tokio_util::sync::CancellationToken;
 
 use super::codec::CustomCodec;
@@ -121,8 +119,12 @@ impl Controller {
     /// After a watch that broke off: what was deleted meanwhile.
     fn forget_missing(&mut self, cache: &ResourceCache, changed: &mut BTreeSet<Arc<str>>) {
         let present = cache.peek();
-        let gone: Vec<Arc<str>> =
-            self.known.keys().filter(|name| !present.objects.contains_key(&*self.resource.key("", name))).cloned().collect();
+        let gone: Vec<Arc<str>> = self
+            .known
+            .keys()
+            .filter(|name| !present.objects.contains_key(&*self.resource.key("", name)))
+            .cloned()
+            .collect();
         for name in gone {
             self.drop_entry(&name);
             changed.insert(name);

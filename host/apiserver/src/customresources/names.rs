@@ -63,7 +63,8 @@ pub fn decide<'a>(crd: &Value, others: impl IntoIterator<Item = &'a Value>) -> V
     let mut new = crd.clone();
     let asked = |field: &str| object::str_at(crd, &["spec", "names", field]).unwrap_or_default();
     let had = |field: &str| object::str_at(crd, &["status", "acceptedNames", field]).unwrap_or_default();
-    let mut accepted = object::get_at(crd, &["status", "acceptedNames"]).and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut accepted =
+        object::get_at(crd, &["status", "acceptedNames"]).and_then(Value::as_object).cloned().unwrap_or_default();
     let mut conflict: Option<(&str, String)> = None;
     let in_use = |name: &str| format!("{} is already in use", Value::from(name));
     let mut one = |field: &str, reason: &'static str, taken: &HashSet<String>, accepted: &mut Map<String, Value>| {
@@ -138,9 +139,9 @@ fn replace_list(accepted: &mut Map<String, Value>, field: &str, list: &[Value]) 
 /// Groups of the Kubernetes community are approved by an annotation.
 fn approval(crd: &mut Value) {
     let group = object::str_at(crd, &["spec", "group"]).unwrap_or_default();
-    let protected = ["k8s.io", "kubernetes.io"].iter().any(|suffix| {
-        group.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-    });
+    let protected = ["k8s.io", "kubernetes.io"]
+        .iter()
+        .any(|suffix| group.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')));
     if !protected {
         return;
     }

@@ -4,7 +4,7 @@ use portcullis_machinery::status::{Cause, FieldErrorType};
 use portcullis_machinery::structural::{embedded, lists, meta, validate};
 use portcullis_machinery::{Status, Value};
 
-use super::scale;
+use super::{rules, scale};
 use crate::admission::AdmissionAttributes;
 use crate::handlers::Scope;
 
@@ -30,6 +30,15 @@ pub fn check(scope: &Scope, attributes: &AdmissionAttributes, object: &Value) ->
         if old.is_none_or(|old| lists::duplicates(old, schema).is_empty()) {
             causes.extend(lists::duplicates(object, schema));
         }
+        if rules::any(custom) {
+            if causes.iter().any(hides_rules) {
+                let why = "some validation rules were not checked because the object was invalid; correct the existing \
+                           errors to complete validation";
+                causes.push(Cause::field(FieldErrorType::Invalid, "<nil>", "null", why));
+            } else {
+                causes.extend(rules::check(&scope.cx, custom, object, old));
+            }
+        }
         causes
     } else {
         causes
@@ -49,4 +58,12 @@ fn type_causes(object: &Value, kind: &str, api_version: &str) -> Vec<Cause> {
             (found != wanted).then(|| Cause::field(FieldErrorType::Invalid, field, &found.to_string(), &why))
         })
         .collect()
+}
+
+/// Failures after which rules are not run, since they could not rely on the object's form.
+fn hides_rules(cause: &Cause) -> bool {
+    matches!(
+        cause.reason.as_str(),
+        "FieldValueRequired" | "FieldValueTooLong" | "FieldValueTooMany" | "FieldValueTypeInvalid"
+    )
 }

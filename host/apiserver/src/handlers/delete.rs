@@ -108,6 +108,7 @@ fn check_preconditions(scope: &Scope, options: &DeleteOptions, old: &Value) -> R
 async fn admit(scope: &Scope, attributes: &AdmissionAttributes) -> Result<(), Status> {
     let mut nothing = Value::Null;
     scope.server.admission.mutate(&scope.cx, attributes, &mut nothing).await?;
+    crate::policies::check(&scope.server, &scope.cx, attributes, &nothing)?;
     scope.server.admission.validate(&scope.cx, attributes, &Arc::new(nothing)).await
 }
 

@@ -15,7 +15,7 @@ use super::scope::{cache_of, store_error};
 use super::{Scope, names};
 use crate::admission::{AdmissionAttributes, Operation, classes, limits, quota, signing};
 use crate::context::RequestInfo;
-use crate::strategy;
+use crate::{expressions, policies, strategy};
 
 const ATTEMPTS_TO_NAME: usize = 8;
 
@@ -75,7 +75,9 @@ pub async fn validate(scope: &Scope, attributes: &AdmissionAttributes, object: &
     strategy::check(scope, object)?;
     crate::customresources::validate::check(scope, attributes, object)?;
     let object = Arc::new(object.clone());
-    scope.server.admission.validate_object(&scope.cx, attributes, &object).await?;
+    let checked = scope.server.admission.validate_object(&scope.cx, attributes, &object).await;
+    expressions::check(scope, attributes, &object, checked)?;
+    policies::check(&scope.server, &scope.cx, attributes, &object)?;
     scope.server.admission.validate(&scope.cx, attributes, &object).await?;
     signing::check(scope, attributes, &object)?;
     limits::check(scope, attributes, &object)?;

@@ -191,7 +191,8 @@ fn counts_as_change(scope: &Scope, new: &Value, old: &Value) -> bool {
         "PodTemplate" => differs("template"),
         "PriorityClass" => false,
         "EndpointSlice" => {
-            new.pointer("/metadata/labels") != old.pointer("/metadata/labels") || differs_beside_metadata(true, new, old)
+            new.pointer("/metadata/labels") != old.pointer("/metadata/labels")
+                || differs_beside_metadata(true, new, old)
         }
         _ if scope.definition.builtin => differs("spec"),
         _ => differs_beside_metadata(scope.definition.has_status(), new, old),

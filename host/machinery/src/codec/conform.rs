@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::TypeError;
 use crate::object;
 use crate::quantity::Quantity;
-use crate::structural;
 use crate::schema::{Emit, Field, ObjectShape, Schema, SchemaRef, Shape};
+use crate::structural;
 
 /// The most unknown fields that are reported.
 const MAX_REPORTED: usize = 100;

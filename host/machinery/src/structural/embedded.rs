@@ -42,7 +42,12 @@ fn head(value: &Value, path: &str, causes: &mut Vec<Cause>) {
         causes.push(Cause::field(FieldErrorType::Required, at("apiVersion"), "", ""));
     } else if version.matches('/').count() > 1 {
         let detail = format!("unexpected GroupVersion string: {version}");
-        causes.push(Cause::field(FieldErrorType::Invalid, at("apiVersion"), &Value::from(version).to_string(), &detail));
+        causes.push(Cause::field(
+            FieldErrorType::Invalid,
+            at("apiVersion"),
+            &Value::from(version).to_string(),
+            &detail,
+        ));
     }
     let kind = text("kind");
     if kind.is_empty() {

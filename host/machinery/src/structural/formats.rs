@@ -51,7 +51,9 @@ pub fn matches(format: &str, text: &str) -> bool {
         "ipv6" => text.parse::<Ipv6Addr>().is_ok(),
         "cidr" => text.contains('/') && text.parse::<ipnet::IpNet>().is_ok(),
         "byte" => base64::engine::general_purpose::STANDARD.decode(text).is_ok(),
-        "isbn" => by_pattern("isbn10", &digits(text)) == Some(true) || by_pattern("isbn13", &digits(text)) == Some(true),
+        "isbn" => {
+            by_pattern("isbn10", &digits(text)) == Some(true) || by_pattern("isbn13", &digits(text)) == Some(true)
+        }
         "isbn10" | "isbn13" | "creditcard" => by_pattern(&name, &digits(text)).unwrap_or(true),
         "k8sshortname" => meta::dns1123_label_error(text).is_none(),
         "k8slongname" => meta::dns1123_subdomain_error(text).is_none(),
@@ -75,9 +77,5 @@ fn is_date_time(text: &str) -> bool {
     let part = |range: std::ops::Range<usize>, highest: u32| {
         time.get(range).and_then(|part| part.parse::<u32>().ok()).is_some_and(|part| part <= highest)
     };
-    is_date(date)
-        && by_pattern("time", time) == Some(true)
-        && part(0..2, 23)
-        && part(3..5, 59)
-        && part(6..8, 59)
+    is_date(date) && by_pattern("time", time) == Some(true) && part(0..2, 23) && part(3..5, 59) && part(6..8, 59)
 }

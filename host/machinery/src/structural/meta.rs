@@ -92,6 +92,18 @@ pub fn qualified_name_errors(text: &str) -> Vec<String> {
     errors
 }
 
+/// Why a text is no label's value, all reasons.
+pub fn label_value_errors(value: &str) -> Vec<String> {
+    let mut errors = Vec::new();
+    if value.len() > 63 {
+        errors.push(too_long(63));
+    }
+    if !value.is_empty() && !loose(value) {
+        errors.push(LABEL_VALUE.to_owned());
+    }
+    errors
+}
+
 fn invalid(path: String, value: &str, why: &str) -> Cause {
     Cause::field(FieldErrorType::Invalid, path, &Value::from(value).to_string(), why)
 }
@@ -157,12 +169,7 @@ fn common(metadata: &Value, path: &str, causes: &mut Vec<Cause>) {
     for (key, value) in pairs("labels") {
         let at = || format!("{path}.labels");
         causes.extend(qualified_name_errors(key).iter().map(|why| invalid(at(), key, why)));
-        if value.len() > 63 {
-            causes.push(invalid(at(), value, &too_long(63)));
-        }
-        if !value.is_empty() && !loose(value) {
-            causes.push(invalid(at(), value, LABEL_VALUE));
-        }
+        causes.extend(label_value_errors(value).iter().map(|why| invalid(at(), value, why)));
     }
     let mut size = 0;
     for (key, value) in pairs("annotations") {

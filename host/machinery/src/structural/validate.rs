@@ -207,7 +207,9 @@ fn check_number(number: &Number, schema: &Structural, path: &str, outcome: &mut 
     let in_range = match (schema.type_, schema.format.as_str()) {
         (Type::Integer, "int32") => (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&value),
         (Type::Integer, "uint32") => (0.0..=f64::from(u32::MAX)).contains(&value),
-        (Type::Integer, "uint64") => number.as_u64().is_some() || (number.is_f64() && value >= 0.0 && value < 2f64.powi(64)),
+        (Type::Integer, "uint64") => {
+            number.as_u64().is_some() || (number.is_f64() && value >= 0.0 && value < 2f64.powi(64))
+        }
         (Type::Integer, _) => number.as_i64().is_some() || (number.is_f64() && value.abs() < 2f64.powi(63)),
         (Type::Number, "float") => value.abs() <= f64::from(f32::MAX),
         _ => true,
