@@ -146,7 +146,12 @@ pub fn respond_page(scope: &Scope, page: &Page) -> Result<Response<Body>, Status
     let metadata = list_metadata(scope, page);
     let document = match output.transform {
         Transform::None => {
-            let items: Vec<Value> = objects.iter().map(|object| list_item(object)).collect();
+            let item = |object: &Arc<Value>| match scope.definition.builtin {
+                true => list_item(object),
+                // Items of custom resources say what they are.
+                false => (**object).clone(),
+            };
+            let items: Vec<Value> = objects.iter().map(item).collect();
             json!({
                 "kind": scope.definition.list_kind, "apiVersion": scope.definition.api_version(),
                 "metadata": metadata, "items": items,

@@ -29,6 +29,15 @@ pub fn stored_form(scope: &Scope, value: &Value) -> Bytes {
     codec::encode(&value)
 }
 
+/// The object as a read will give it: what the stored version has no place for is gone.
+pub fn as_stored(scope: &Scope, value: Value) -> Value {
+    if scope.definition.custom.is_none() || !scope.converts() {
+        return value;
+    }
+    let stored = strategy::convert::to_storage(&scope.definition, value);
+    strategy::convert::from_storage(&scope.definition, stored)
+}
+
 /// How long an object is kept: events end after `--event-ttl`.
 pub fn time_to_live(scope: &Scope) -> Option<Duration> {
     (scope.definition.kind == "Event").then_some(scope.server.config.event_ttl)
@@ -235,7 +244,7 @@ async fn create_prepared(
     match scope.server.store.put(&key, bytes, Expect::Absent, time_to_live(scope)).await {
         Ok(revision) => {
             object::meta_mut(&mut object).insert("resourceVersion".into(), revision.to_string().into());
-            Ok(object)
+            Ok(as_stored(scope, object))
         }
         Err(StoreError::Conflict { current }) => {
             let ending = current.is_some_and(|kv| {
