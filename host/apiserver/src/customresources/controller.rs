@@ -143,11 +143,11 @@ impl Controller {
         let stored_form = served.first().and_then(|definition| stored_form(definition));
         let before = self.known.get(&name).and_then(|entry| entry.stored_form.clone());
         if let Some(definition) = served.first()
-            && before.is_some()
             && before != stored_form
             && let Some(custom) = &definition.custom
         {
-            // Instances are read anew in their new form; watches of the old form end.
+            // Instances are read anew in their new form; watches of the old form end. A late request may have left a
+            // cache behind after the definition of that name was deleted.
             let codec = Arc::new(CustomCodec::new(definition, custom));
             self.server.hub.replace(&definition.key_prefix(None), codec);
         }
