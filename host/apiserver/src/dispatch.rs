@@ -8,6 +8,7 @@ use portcullis_machinery::{Status, codec};
 
 use crate::connect;
 use crate::context::Context;
+use crate::customresources::routes;
 use crate::documents;
 use crate::handlers::{Scope, create, delete, get, list, patch, scale, subresources, update, watch};
 use crate::modules;
@@ -43,18 +44,24 @@ async fn route(
         return Err(Status::resource_not_found());
     }
     let Some(group) = registry.group(&info.api_group) else { return Ok(respond::page_not_found()) };
+    // The reference's extension server answers what it does not know as a path, not as a resource.
+    let unknown = || if group.custom { Ok(respond::page_not_found()) } else { Err(Status::resource_not_found()) };
     if !group.versions.contains(&info.api_version) {
-        return Err(Status::resource_not_found());
+        return unknown();
     }
     let found = registry.resource(&info.api_group, &info.api_version, &info.resource);
-    let Some(definition) = found.cloned() else { return Err(Status::resource_not_found()) };
+    let Some(definition) = found.cloned() else { return unknown() };
     let is_namespace = definition.plural == "namespaces" && definition.group.is_empty();
     if !definition.namespaced && !info.namespace.is_empty() && !is_namespace {
-        return Err(Status::resource_not_found());
+        return unknown();
     }
+    routes::warn(cx, &definition);
     let subresource = match info.subresource.as_str() {
         "" => None,
-        name => Some(definition.subresource(name).cloned().ok_or_else(Status::resource_not_found)?),
+        name => Some(definition.subresource(name).cloned().ok_or_else(|| {
+            let missing = || Status::not_found(&definition.group, &definition.plural, &info.name);
+            if group.custom { missing() } else { Status::resource_not_found() }
+        })?),
     };
     match (definition.group.as_str(), definition.kind.as_str()) {
         ("", "Endpoints") => cx.warn("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
@@ -167,7 +174,11 @@ fn check_method(scope: &Scope, method: &Method, collection: bool) -> Result<(), 
         !verb.is_empty() && has(verb) && !(collection_of_all && matches!(verb, "create" | "deletecollection"));
     // The path of one object takes no POST although the collection does.
     let post_to_object = verb == "create" && scope.subresource.is_none() && !scope.cx.info.name.is_empty();
-    if allowed && !post_to_object { Ok(()) } else { Err(Status::method_not_allowed()) }
+    match allowed && !post_to_object {
+        true => Ok(()),
+        false if scope.definition.custom.is_some() => Err(routes::method_not_supported(scope, method)),
+        false => Err(Status::method_not_allowed()),
+    }
 }
 
 /// What the server must have made before it serves: the caches of everything that is stored.

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::header::{ETAG, HeaderValue, IF_NONE_MATCH};
 use http::{HeaderMap, Method, Response};
-use portcullis_machinery::definition::Registry;
+use portcullis_machinery::definition::{Group, Registry};
 use portcullis_machinery::{Status, Value, discovery, openapi};
 
 use crate::negotiation::{header, negotiate_plain};
@@ -38,7 +38,8 @@ pub fn serve(
             None => return Some(Ok(respond::page_not_found())),
         },
         ["apis", group, version] => {
-            if registry.group(group).is_none() {
+            let unknown = |known: &Group| known.custom && !known.versions.iter().any(|one| one == version);
+            if registry.group(group).is_none_or(unknown) {
                 return Some(Ok(respond::page_not_found()));
             }
             Document::Plain(discovery::api_resource_list(&registry, group, version))

@@ -24,6 +24,13 @@ pub fn reset_fields(scope: &Scope) -> &'static [&'static [&'static str]] {
     match scope.sub() {
         "" if scope.definition.kind == "CertificateSigningRequest" => &[&["spec"], &["status"]],
         "" if scope.definition.has_status() => &[&["status"]],
+        "status" if scope.definition.custom.is_some() => &[
+            &["spec"],
+            &["metadata", "annotations"],
+            &["metadata", "finalizers"],
+            &["metadata", "labels"],
+            &["metadata", "ownerReferences"],
+        ],
         "status" => match scope.definition.kind.as_str() {
             "CertificateSigningRequest" => &[&["spec"], &["status", "conditions"]],
             "Deployment" => &[&["spec"], &["metadata", "labels"]],

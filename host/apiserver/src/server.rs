@@ -28,6 +28,7 @@ use crate::health::Health;
 use crate::modules::{self, ModuleTransfers};
 use crate::negotiation::{Output, header, negotiate_plain};
 use crate::pki::Pki;
+use crate::policies::Policies;
 use crate::server_config::ServerConfig;
 use crate::strategy::allocate::Reservations;
 use crate::tokens::TokenIssuer;
@@ -69,6 +70,8 @@ pub struct ApiServer {
     pub modules: ModuleTransfers,
     /// The audit log, if there is one.
     audit: OnceLock<Arc<Audit>>,
+    /// Compiled admission policies.
+    pub policies: Policies,
 }
 
 /// What an [`ApiServer`] is made of that it does not make itself.
@@ -105,6 +108,7 @@ impl ApiServer {
             quota_locks: QuotaLocks::default(),
             modules: ModuleTransfers::default(),
             audit: OnceLock::new(),
+            policies: Policies::default(),
             tenant: parts.tenant,
             config: parts.config,
             store: parts.store,
@@ -130,6 +134,7 @@ impl ApiServer {
         if let Err(status) = crate::system_objects::ensure(self).await {
             tracing::warn!(error = status.message, "the cluster's own objects could not all be made");
         }
+        crate::customresources::controller::start(self, shutdown).await?;
         let cache = |group: &str, version: &str, plural: &str| {
             registry.resource(group, version, plural).map(|definition| cache_of(self, definition))
         };

@@ -8,10 +8,14 @@ mod workloads;
 use serde_json::{Map, Value};
 
 use crate::definition::ResourceDefinition;
+use crate::structural;
 
 /// Fills in what the client left out, as the API defines it for the kind. Run it on a conformed object
 /// ([`crate::codec::conform`]); conform again afterwards is not needed.
 pub fn apply_defaults(definition: &ResourceDefinition, object: &mut Value) {
+    if let Some(custom) = definition.schema.custom() {
+        return structural::defaults::apply(object, custom.structural());
+    }
     let Value::Object(object) = object else { return };
     match (definition.group.as_str(), definition.kind.as_str()) {
         ("", "Pod") => pod::pod(object),

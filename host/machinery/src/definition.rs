@@ -4,7 +4,10 @@
 //! resource.
 
 pub mod builtin;
+pub mod custom;
 pub mod plugins;
+
+pub use custom::{CustomResource, ScalePaths};
 
 use crate::schema::SchemaRef;
 use std::collections::{BTreeMap, HashMap};
@@ -58,6 +61,8 @@ pub struct ResourceDefinition {
     pub graceful_deletion: bool,
     /// Whether it is not served unless asked for by `--runtime-config`: beta and alpha versions.
     pub off_by_default: bool,
+    /// What a custom resource has beside all this.
+    pub custom: Option<CustomResource>,
 }
 
 /// A subresource.
@@ -195,6 +200,8 @@ pub struct Group {
     pub name: String,
     /// The versions served, the preferred one first.
     pub versions: Vec<String>,
+    /// Whether it is made of custom resources only.
+    pub custom: bool,
 }
 
 /// What `--runtime-config` says.
@@ -236,10 +243,15 @@ impl Registry {
         Self::of(all.cloned().collect())
     }
 
-    /// This registry and custom resources. A custom resource never takes the place of a built-in one.
-    pub fn with_custom(&self, custom: Vec<Arc<ResourceDefinition>>) -> Self {
+    /// This registry and custom resources: groups by name, versions by their preference. A version of a group that is
+    /// built in is served as it is built in.
+    pub fn with_custom(&self, mut custom: Vec<Arc<ResourceDefinition>>) -> Self {
+        custom.retain(|d| self.in_version(&d.group, &d.version).next().is_none());
+        custom.sort_by_cached_key(|d| {
+            (d.group.clone(), std::cmp::Reverse(custom::version_priority(&d.version)), d.plural.clone())
+        });
         let mut definitions = self.definitions.clone();
-        definitions.extend(custom.into_iter().filter(|d| self.resource(&d.group, &d.version, &d.plural).is_none()));
+        definitions.extend(custom);
         Self::of(definitions)
     }
 
@@ -247,9 +259,11 @@ impl Registry {
         let mut groups: Vec<Group> = Vec::new();
         for definition in &definitions {
             let at = groups.iter().position(|group| group.name == definition.group).unwrap_or_else(|| {
-                groups.push(Group { name: definition.group.clone(), versions: Vec::new() });
+                let (name, custom) = (definition.group.clone(), true);
+                groups.push(Group { name, versions: Vec::new(), custom });
                 groups.len() - 1
             });
+            groups[at].custom &= !definition.builtin;
             if !groups[at].versions.contains(&definition.version) {
                 groups[at].versions.push(definition.version.clone());
             }

@@ -18,6 +18,7 @@ pub mod quota;
 pub mod schema;
 pub mod selector;
 pub mod status;
+pub mod structural;
 pub mod table;
 pub mod tape;
 

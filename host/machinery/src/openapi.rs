@@ -1,5 +1,6 @@
 //! OpenAPI documents: what `kubectl explain`, client-side validation and code generators read.
 
+mod custom;
 mod document;
 mod unversioned;
 

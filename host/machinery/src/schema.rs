@@ -5,6 +5,9 @@
 //! and how the reference's own types print a zero value, since clients compare what they read back with what they sent.
 
 pub mod builtin;
+mod custom;
+
+pub use custom::CustomType;
 
 use serde_json::Value;
 use std::sync::{Arc, OnceLock};
@@ -72,6 +75,8 @@ pub struct ObjectShape {
     pub preserve_unknown: bool,
     /// `x-kubernetes-map-type: atomic`: appliers own the object as a whole.
     pub atomic: bool,
+    /// The structural schema, at the root of a custom resource's type: its instances take their form from it.
+    pub custom: Option<Arc<CustomType>>,
 }
 
 /// How a list's items are told apart.
@@ -157,6 +162,14 @@ impl Schema {
         match &self.shape {
             Shape::Object(object) => object.fields(),
             _ => &[],
+        }
+    }
+
+    /// The structural schema of a custom resource's type.
+    pub fn custom(&self) -> Option<&Arc<CustomType>> {
+        match &self.shape {
+            Shape::Object(object) => object.custom.as_ref(),
+            _ => None,
         }
     }
 

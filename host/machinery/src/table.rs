@@ -33,7 +33,7 @@ pub struct Column {
 
 /// The columns of a resource's table.
 pub fn columns(definition: &ResourceDefinition) -> Vec<Column> {
-    if definition.builtin {
+    if definition.builtin && definition.columns.is_empty() {
         specs::columns(&definition.group, &definition.kind)
     } else {
         custom::columns(&definition.columns)
@@ -42,7 +42,7 @@ pub fn columns(definition: &ResourceDefinition) -> Vec<Column> {
 
 /// The cells of an object's row, one for each column; ages count to `now`.
 pub fn row_cells(definition: &ResourceDefinition, object: &Value, now: Timestamp) -> Vec<Value> {
-    if definition.builtin {
+    if definition.builtin && definition.columns.is_empty() {
         cells::cells(&definition.group, &definition.kind, object, now)
     } else {
         custom::cells(&definition.columns, object, now)

@@ -73,9 +73,13 @@ pub fn decode(
             return Err(unrecognized(&format!("json: cannot unmarshal {found} into Go value of type {go}")));
         }
     }
+    let custom = expected.schema.custom().is_some();
+    if custom {
+        crate::customresources::routes::check_head(&value, body, &summary(body), expected)?;
+    }
     let wanted = portcullis_machinery::definition::api_version(expected.group, expected.version);
     let (given_kind, given_version) = (said(&value, body, "kind"), said(&value, body, "apiVersion"));
-    let kind_fits = given_kind.is_empty() || given_kind == kind;
+    let kind_fits = given_kind.is_empty() || given_kind == kind || custom;
     let version_fits = given_version.is_empty() || given_version == wanted;
     if !kind_fits || !version_fits {
         let shown = if given_kind.is_empty() { kind } else { &given_kind };

@@ -87,7 +87,8 @@ pub async fn remove(scope: &Scope, options: &DeleteOptions) -> Result<(Value, bo
 }
 
 fn check_preconditions(scope: &Scope, options: &DeleteOptions, old: &Value) -> Result<(), Status> {
-    let refuse = |why: String| Err(Status::conflict(scope.group(), &scope.definition.kind, &scope.name, &why));
+    let what = if strategy::is_definition(scope) { scope.resource() } else { &scope.definition.kind };
+    let refuse = |why: String| Err(Status::conflict(scope.group(), what, &scope.name, &why));
     if let Some(uid) = options.uid.as_deref().filter(|uid| *uid != object::uid(old)) {
         return refuse(format!(
             "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been \
@@ -108,6 +109,7 @@ fn check_preconditions(scope: &Scope, options: &DeleteOptions, old: &Value) -> R
 async fn admit(scope: &Scope, attributes: &AdmissionAttributes) -> Result<(), Status> {
     let mut nothing = Value::Null;
     scope.server.admission.mutate(&scope.cx, attributes, &mut nothing).await?;
+    crate::policies::check(&scope.server, &scope.cx, attributes, &nothing)?;
     scope.server.admission.validate(&scope.cx, attributes, &Arc::new(nothing)).await
 }
 
@@ -127,6 +129,7 @@ async fn attempt(
     }
     admit(scope, &attributes).await?;
     let finalizers_changed = set_finalizers(scope, options, &mut new);
+    strategy::prepare_for_delete(scope, &mut new);
     let held = object::finalizers(&new).next().is_some() || !strategy::may_end(scope, &new);
     if held && graceful == Grace::None {
         mark_as_deleting(scope, &mut new);
@@ -218,15 +221,17 @@ fn bump_generation(new: &mut Value) {
 /// Marks an object that finalizers hold.
 fn mark_as_deleting(scope: &Scope, new: &mut Value) {
     let namespace = scope.definition.plural == "namespaces" && scope.definition.group.is_empty();
+    // Namespaces and definitions of custom resources have an end of their own, of which graceful deletion knows nothing.
+    let own_end = namespace || strategy::is_definition(scope);
     if object::deletion_timestamp(new).is_none() {
-        if !namespace {
+        if !own_end {
             bump_generation(new);
         }
         object::meta_mut(new).insert("deletionTimestamp".into(), object::rfc3339(Timestamp::now()).into());
     }
     if namespace {
         object::set_at(new, &["status", "phase"], "Terminating");
-    } else {
+    } else if !own_end {
         object::meta_mut(new).insert("deletionGracePeriodSeconds".into(), 0.into());
     }
 }

@@ -143,10 +143,15 @@ pub fn respond_page(scope: &Scope, page: &Page) -> Result<Response<Body>, Status
         return Ok(respond::compress(&scope.headers, 200, output, splice(scope, page)));
     }
     let objects: Vec<Arc<Value>> = page.objects.iter().map(|object| scope.object_of(object)).collect();
-    let metadata = list_metadata(page);
+    let metadata = list_metadata(scope, page);
     let document = match output.transform {
         Transform::None => {
-            let items: Vec<Value> = objects.iter().map(|object| list_item(object)).collect();
+            let item = |object: &Arc<Value>| match scope.definition.builtin {
+                true => list_item(object),
+                // Items of custom resources say what they are.
+                false => (**object).clone(),
+            };
+            let items: Vec<Value> = objects.iter().map(item).collect();
             json!({
                 "kind": scope.definition.list_kind, "apiVersion": scope.definition.api_version(),
                 "metadata": metadata, "items": items,
@@ -191,8 +196,12 @@ fn list_item(object: &Value) -> Value {
     item
 }
 
-fn list_metadata(page: &Page) -> Value {
+fn list_metadata(scope: &Scope, page: &Page) -> Value {
     let mut metadata = json!({"resourceVersion": page.revision.to_string()});
+    if !scope.definition.builtin && scope.output.transform == Transform::None {
+        // A list without a type of its own says so when there is no next page.
+        metadata["continue"] = "".into();
+    }
     if !page.continue_token.is_empty() {
         metadata["continue"] = page.continue_token.as_str().into();
     }
@@ -211,7 +220,7 @@ fn splice(scope: &Scope, page: &Page) -> Bytes {
         "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[",
         scope.definition.list_kind,
         scope.definition.api_version(),
-        list_metadata(page)
+        list_metadata(scope, page)
     );
     out.put_slice(head.as_bytes());
     for (at, object) in page.objects.iter().enumerate() {

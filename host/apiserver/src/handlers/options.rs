@@ -330,6 +330,7 @@ fn check_field(definition: &ResourceDefinition, field: &str) -> Result<(), Statu
         return Ok(());
     }
     let message = match definition.kind.as_str() {
+        _ if definition.custom.is_some() => format!("field label not supported: {field}"),
         "Job" => format!("field label \"{field}\" not supported for Job"),
         "ResourceSlice" => {
             format!("field label not supported for {}, Kind=ResourceSlice: {field}", definition.api_version())

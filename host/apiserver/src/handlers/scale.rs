@@ -21,11 +21,15 @@ use super::options::{WriteKind, WriteOptions, write_options};
 use super::patch::{Patch, PatchKind, kind_of};
 use super::transform::respond_object;
 use super::{Scope, body, get, update};
+use crate::customresources::scale as custom;
 use crate::negotiation::body_media;
 use crate::ownership;
 
 /// The Scale of an object.
-fn scale_of(owner: &Value) -> Value {
+///
+/// # Errors
+/// 500 for a custom resource that does not say how many replicas it wants.
+fn scale_of(definition: &ResourceDefinition, owner: &Value) -> Result<Value, Status> {
     let meta = |field: &str| object::meta(owner).and_then(|meta| meta.get(field)).cloned();
     let mut metadata = serde_json::Map::new();
     for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
@@ -33,16 +37,17 @@ fn scale_of(owner: &Value) -> Value {
             metadata.insert(field.into(), value);
         }
     }
-    let mut spec = json!({});
-    if let Some(replicas) = object::i64_at(owner, &["spec", "replicas"]).filter(|replicas| *replicas != 0) {
-        spec["replicas"] = replicas.into();
-    }
-    let mut status = json!({"replicas": object::i64_at(owner, &["status", "replicas"]).unwrap_or(0)});
-    let selector = selector_text(owner);
+    let number = |path: &[&str]| object::i64_at(owner, path).unwrap_or(0);
+    let (wanted, found, selector) = match custom::read(definition, owner) {
+        Some(read) => read?,
+        None => (number(&["spec", "replicas"]), number(&["status", "replicas"]), selector_text(owner)),
+    };
+    let spec = if wanted == 0 { json!({}) } else { json!({"replicas": wanted}) };
+    let mut status = json!({"replicas": found});
     if !selector.is_empty() {
         status["selector"] = selector.into();
     }
-    json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status})
+    Ok(json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status}))
 }
 
 fn selector_text(owner: &Value) -> String {
@@ -64,6 +69,9 @@ fn scope_of_scale(scope: &Scope) -> Option<Scope> {
         version: "v1".into(),
         kind: "Scale".into(),
         schema,
+        builtin: true,
+        columns: Vec::new(),
+        custom: None,
         ..(*scope.definition).clone()
     };
     Some(Scope { definition: Arc::new(definition), ..scope.clone() })
@@ -77,7 +85,7 @@ pub async fn scale(scope: &Scope, method: &Method, request_body: Body) -> Result
     let of_scale = scope_of_scale(scope).ok_or_else(|| Status::internal("there is no type of Scales"))?;
     if *method == Method::GET {
         let found = get::find(scope).await?;
-        return respond_object(&of_scale, 200, &scale_of(&scope.object_of(&found)));
+        return respond_object(&of_scale, 200, &scale_of(&scope.definition, &scope.object_of(&found))?);
     }
     let kind = if *method == Method::PATCH { Some(kind_of(scope)?) } else { None };
     let bytes = body::read(request_body, scope.server.config.max_request_body_bytes).await?;
@@ -96,8 +104,13 @@ pub async fn scale(scope: &Scope, method: &Method, request_body: Body) -> Result
     let (change_scope, change_options) = (scope.clone(), options.clone());
     let answer_scope = of_scale.clone();
     let change = move |owner: &Value| changed(&change_scope, &of_scale, &source, &change_options, owner);
-    let (stored, _) = update::apply(scope, &update::Source::Owned(Box::new(change)), &options).await?;
-    respond_object(&answer_scope, 200, &scale_of(&stored))
+    // The owners of a custom resource's replicas, which may be any field, are found as those of any change.
+    let source = match scope.definition.custom {
+        Some(_) => update::Source::Change(Box::new(change)),
+        None => update::Source::Owned(Box::new(change)),
+    };
+    let (stored, _) = update::apply(scope, &source, &options).await?;
+    respond_object(&answer_scope, 200, &scale_of(&scope.definition, &stored)?)
 }
 
 enum Wanted {
@@ -133,8 +146,17 @@ fn changed(
     options: &WriteOptions,
     owner: &Value,
 ) -> Result<Value, Status> {
-    let mut now = scale_of(owner);
-    if let Some(fields) = owners::to_scale(owner) {
+    let definition = &scope.definition;
+    let mut now = match scale_of(definition, owner) {
+        Ok(now) => now,
+        // Nothing is wanted yet: this write says how many.
+        Err(_) => {
+            let mut owner = owner.clone();
+            custom::write(definition, &mut owner, 0);
+            scale_of(definition, &owner)?
+        }
+    };
+    if let Some(fields) = owners::to_scale(owner).filter(|_| definition.custom.is_none()) {
         object::set_at(&mut now, &["metadata", "managedFields"], fields);
     }
     let new = match wanted {
@@ -156,7 +178,7 @@ fn changed(
         }
     };
     let replicas = object::i64_at(&new, &["spec", "replicas"]).unwrap_or(0);
-    if replicas < 0 {
+    if replicas < 0 && definition.custom.is_none() {
         let detail = "must be greater than or equal to 0";
         let cause = Cause::field(FieldErrorType::Invalid, "spec.replicas", &replicas.to_string(), detail);
         return Err(Status::invalid("autoscaling", "Scale", &scope.name, vec![cause]));
@@ -167,7 +189,10 @@ fn changed(
         return Err(Status::modified(scope.group(), scope.resource(), &scope.name));
     }
     let mut changed = owner.clone();
-    object::set_at(&mut changed, &["spec", "replicas"], replicas);
+    custom::write(definition, &mut changed, replicas);
+    if definition.custom.is_some() {
+        return Ok(changed);
+    }
     match owners::to_owner(owner, &new, &scope.definition.api_version()) {
         Some(fields) => object::set_at(&mut changed, &["metadata", "managedFields"], fields),
         None => drop(object::remove_at(&mut changed, &["metadata", "managedFields"])),

@@ -13,6 +13,7 @@ use portcullis_storage::{StoreError, Tenant};
 
 use crate::admission::{AdmissionAttributes, GroupVersionName, Operation};
 use crate::context::Context;
+use crate::customresources::codec::CustomCodec;
 use crate::negotiation::Output;
 use crate::server::ApiServer;
 
@@ -159,6 +160,10 @@ pub fn cache_of(server: &ApiServer, definition: &ResourceDefinition) -> Arc<Reso
     };
     let fields: Vec<SelectableField> = definition.field_selectors.iter().map(selectable).collect();
     let keep = matches!(definition.plural.as_str(), "namespaces" | "nodes") && definition.group.is_empty();
+    if let Some(custom) = &definition.custom {
+        let codec = CustomCodec::new(definition, custom);
+        return server.hub.resource(&definition.key_prefix(None), Arc::new(codec));
+    }
     let codec = JsonCodec::new(&fields).keep_values(keep);
     server.hub.resource(&definition.key_prefix(None), Arc::new(codec))
 }

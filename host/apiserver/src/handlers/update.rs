@@ -235,7 +235,7 @@ async fn finish(
     match store.put(&existing.key, bytes, expect, write::time_to_live(scope)).await {
         Ok(revision) => {
             object::meta_mut(&mut new).insert("resourceVersion".into(), revision.to_string().into());
-            Ok(Some((new, false)))
+            Ok(Some((write::as_stored(scope, new), false)))
         }
         Err(StoreError::Conflict { .. }) => Ok(None),
         Err(error) => Err(store_error(&error)),

@@ -15,7 +15,7 @@ use super::scope::{cache_of, store_error};
 use super::{Scope, names};
 use crate::admission::{AdmissionAttributes, Operation, classes, limits, quota, signing};
 use crate::context::RequestInfo;
-use crate::strategy;
+use crate::{expressions, policies, strategy};
 
 const ATTEMPTS_TO_NAME: usize = 8;
 
@@ -27,6 +27,15 @@ pub fn stored_form(scope: &Scope, value: &Value) -> Bytes {
         value = strategy::convert::to_storage(&scope.definition, value);
     }
     codec::encode(&value)
+}
+
+/// The object as a read will give it: what the stored version has no place for is gone.
+pub fn as_stored(scope: &Scope, value: Value) -> Value {
+    if scope.definition.custom.is_none() || !scope.converts() {
+        return value;
+    }
+    let stored = strategy::convert::to_storage(&scope.definition, value);
+    strategy::convert::from_storage(&scope.definition, stored)
 }
 
 /// How long an object is kept: events end after `--event-ttl`.
@@ -73,8 +82,11 @@ pub async fn check_namespace(scope: &Scope, operation: Operation, name: &str) ->
 /// Whatever a validator answers.
 pub async fn validate(scope: &Scope, attributes: &AdmissionAttributes, object: &Value) -> Result<(), Status> {
     strategy::check(scope, object)?;
+    crate::customresources::validate::check(scope, attributes, object)?;
     let object = Arc::new(object.clone());
-    scope.server.admission.validate_object(&scope.cx, attributes, &object).await?;
+    let checked = scope.server.admission.validate_object(&scope.cx, attributes, &object).await;
+    expressions::check(scope, attributes, &object, checked)?;
+    policies::check(&scope.server, &scope.cx, attributes, &object)?;
     scope.server.admission.validate(&scope.cx, attributes, &object).await?;
     signing::check(scope, attributes, &object)?;
     limits::check(scope, attributes, &object)?;
@@ -232,7 +244,7 @@ async fn create_prepared(
     match scope.server.store.put(&key, bytes, Expect::Absent, time_to_live(scope)).await {
         Ok(revision) => {
             object::meta_mut(&mut object).insert("resourceVersion".into(), revision.to_string().into());
-            Ok(object)
+            Ok(as_stored(scope, object))
         }
         Err(StoreError::Conflict { current }) => {
             let ending = current.is_some_and(|kv| {

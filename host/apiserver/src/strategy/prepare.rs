@@ -191,19 +191,22 @@ fn counts_as_change(scope: &Scope, new: &Value, old: &Value) -> bool {
         "PodTemplate" => differs("template"),
         "PriorityClass" => false,
         "EndpointSlice" => {
-            new.pointer("/metadata/labels") != old.pointer("/metadata/labels") || differs_beside_metadata(new, old)
+            new.pointer("/metadata/labels") != old.pointer("/metadata/labels")
+                || differs_beside_metadata(true, new, old)
         }
         _ if scope.definition.builtin => differs("spec"),
-        _ => differs_beside_metadata(new, old),
+        _ => differs_beside_metadata(scope.definition.has_status(), new, old),
     }
 }
 
-fn differs_beside_metadata(new: &Value, old: &Value) -> bool {
+fn differs_beside_metadata(has_status: bool, new: &Value, old: &Value) -> bool {
     let part = |object: &Value| {
         let mut object = object.clone();
         if let Some(map) = object.as_object_mut() {
             map.remove("metadata");
-            map.remove("status");
+            if has_status {
+                map.remove("status");
+            }
         }
         object
     };

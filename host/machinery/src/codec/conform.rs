@@ -10,6 +10,7 @@ use super::TypeError;
 use crate::object;
 use crate::quantity::Quantity;
 use crate::schema::{Emit, Field, ObjectShape, Schema, SchemaRef, Shape};
+use crate::structural;
 
 /// The most unknown fields that are reported.
 const MAX_REPORTED: usize = 100;
@@ -59,6 +60,10 @@ struct Conform {
 
 /// See [`super::conform`].
 pub(super) fn conform(object: &mut Value, schema: &SchemaRef) -> Result<Vec<String>, TypeError> {
+    if let Some(custom) = schema.custom() {
+        let dropped = structural::prune::prune(object, custom.structural())?;
+        return Ok(dropped.into_iter().take(MAX_REPORTED).map(|path| format!("unknown field \"{path}\"")).collect());
+    }
     let mut conform = Conform { unknown: Vec::new() };
     conform.value(object, schema, &Path::Root, "")?;
     Ok(conform.unknown)

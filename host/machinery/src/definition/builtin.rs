@@ -76,6 +76,7 @@ fn definition(line: &str, group: &str, version: &str) -> Option<ResourceDefiniti
         generation: flag('g'),
         graceful_deletion: flag('d'),
         off_by_default: version.contains("alpha") || version.contains("beta"),
+        custom: None,
     })
 }
 

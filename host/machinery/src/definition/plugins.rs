@@ -129,6 +129,7 @@ fn definition(kind: &str, plural: &str, verb_list: &str, sub: &str, generation: 
         generation,
         graceful_deletion: false,
         off_by_default: false,
+        custom: None,
     }
 }
 

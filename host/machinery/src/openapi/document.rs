@@ -112,6 +112,10 @@ fn gvk(definition: &ResourceDefinition, kind: &str) -> Value {
 }
 
 fn object(schema: &Schema, types: &mut Types, descriptions: &dyn Descriptions, form: Form) -> Value {
+    if let Some(custom) = schema.custom() {
+        let metadata = schema.field("metadata").map(|field| value(&field.schema, types, form));
+        return super::custom::document(custom.json(), metadata, matches!(form, Form::V2));
+    }
     let mut properties = Map::new();
     for field in schema.fields() {
         let mut property = value(&field.schema, types, form);

@@ -156,15 +156,34 @@ impl CacheHub {
             if let Some(cache) = resources.get(prefix) {
                 return Arc::clone(cache);
             }
-            let cache =
-                Arc::new(ResourceCache::new(prefix, codec, self.hub.options.clone(), self.hub.progress.clone()));
+            let cache = self.fresh(prefix, codec);
             resources.insert(prefix.to_owned(), Arc::clone(&cache));
             cache
         };
-        let (store, page) = (Arc::clone(&self.hub.progress.store), self.hub.options.page);
-        let loading = Arc::downgrade(&cache);
-        tokio::spawn(async move { load(&store, page, loading).await });
+        self.begin_load(&cache);
         cache
+    }
+
+    /// Puts a new cache in the place of a resource's, because what its codec makes of the stored values has changed.
+    /// Watchers of the old one end with [`super::WatchItem::Lagged`].
+    pub fn replace(&self, prefix: &str, codec: Arc<dyn ObjectCodec>) -> Arc<ResourceCache> {
+        let cache = self.fresh(prefix, codec);
+        let old = self.hub.resources.write().insert(prefix.to_owned(), Arc::clone(&cache));
+        if let Some(old) = old {
+            old.close();
+        }
+        self.begin_load(&cache);
+        cache
+    }
+
+    fn fresh(&self, prefix: &str, codec: Arc<dyn ObjectCodec>) -> Arc<ResourceCache> {
+        Arc::new(ResourceCache::new(prefix, codec, self.hub.options.clone(), self.hub.progress.clone()))
+    }
+
+    fn begin_load(&self, cache: &Arc<ResourceCache>) {
+        let (store, page) = (Arc::clone(&self.hub.progress.store), self.hub.options.page);
+        let loading = Arc::downgrade(cache);
+        tokio::spawn(async move { load(&store, page, loading).await });
     }
 
     /// Forgets a resource (its definition was deleted). Its watchers end with [`super::WatchItem::Lagged`].

@@ -1,0 +1,326 @@
+//! The checker: what type each expression has, or why it has none.
+
+use std::collections::HashMap;
+
+use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SelectExpr, operators};
+
+use crate::functions::{Overload, TABLE};
+use crate::parse::Parsed;
+use crate::types::{Kind, Type, UNBOUNDED};
+
+/// The names of types, which are values of their own.
+const TYPE_NAMES: [&str; 12] = [
+    "bool",
+    "int",
+    "uint",
+    "double",
+    "string",
+    "bytes",
+    "list",
+    "map",
+    "null_type",
+    "type",
+    "google.protobuf.Timestamp",
+    "google.protobuf.Duration",
+];
+
+/// The type of the whole and of every node.
+#[derive(Debug)]
+pub struct Checked {
+    /// What the expression gives.
+    pub result: Type,
+    /// The types of nodes, by id. Nodes that a macro made share the macro's id: the outermost stays.
+    pub types: HashMap<u64, Type>,
+}
+
+/// Checks an expression against its variables.
+///
+/// # Errors
+/// What is wrong, as the reference prints it, one error a line.
+pub fn check(parsed: &Parsed, variables: &[(String, Type)]) -> Result<Checked, String> {
+    let mut checker = Checker { parsed, scope: variables.to_vec(), types: HashMap::new(), errors: Vec::new() };
+    let result = checker.node(&parsed.expr);
+    if checker.errors.is_empty() {
+        Ok(Checked { result, types: checker.types })
+    } else {
+        Err(checker.errors.join("\n"))
+    }
+}
+
+struct Checker<'p> {
+    parsed: &'p Parsed,
+    scope: Vec<(String, Type)>,
+    types: HashMap<u64, Type>,
+    errors: Vec<String>,
+}
+
+/// The name that `a.b.c` spells.
+pub fn qualified(expr: &IdedExpr) -> Option<String> {
+    match &expr.expr {
+        Expr::Ident(name) => Some(name.clone()),
+        Expr::Select(select) if !select.test => Some(format!("{}.{}", qualified(&select.operand)?, select.field)),
+        _ => None,
+    }
+}
+
+type Bound = HashMap<char, Type>;
+
+/// Whether a value of `given` can stand where `wanted` is, with the parameters bound on the way.
+fn fits(wanted: &Type, given: &Type, bound: &mut Bound) -> bool {
+    match (&wanted.kind, &given.kind) {
+        (Kind::Param(name), _) => match bound.get(name).cloned() {
+            None => {
+                bound.insert(*name, given.clone());
+                true
+            }
+            // An unknown type gives way to a known one.
+            Some(before) if before.is_dyn() || given.is_dyn() => {
+                let kind = if before.is_dyn() { given.kind.clone() } else { before.kind };
+                bound.insert(*name, Type { kind, max: before.max.max(given.max) });
+                true
+            }
+            Some(before) => fits(&before, given, bound) || (before.kind == Kind::Null && nullable(given)),
+        },
+        (Kind::Dyn, _) | (_, Kind::Dyn) => true,
+        (Kind::List(a), Kind::List(b)) | (Kind::Optional(a), Kind::Optional(b)) => fits(a, b, bound),
+        (Kind::Map(a, c), Kind::Map(b, d)) => fits(a, b, bound) && fits(c, d, bound),
+        (_, Kind::Null) => nullable(wanted),
+        (a, b) => a == b,
+    }
+}
+
+/// Types whose values may be null.
+fn nullable(type_: &Type) -> bool {
+    matches!(
+        type_.kind,
+        Kind::Null
+            | Kind::Dyn
+            | Kind::Object(_)
+            | Kind::Opaque(_)
+            | Kind::Timestamp
+            | Kind::Duration
+            | Kind::Optional(_)
+    )
+}
+
+fn substitute(type_: &Type, bound: &Bound) -> Type {
+    match &type_.kind {
+        Kind::Param(name) => bound.get(name).cloned().unwrap_or_else(|| Kind::Dyn.into()),
+        Kind::List(items) => Type::list(substitute(items, bound)),
+        Kind::Optional(of) => Type::optional(substitute(of, bound)),
+        Kind::Map(keys, values) => Type::map(substitute(keys, bound), substitute(values, bound)),
+        _ => type_.clone(),
+    }
+}
+
+impl Checker<'_> {
+    fn fail(&mut self, id: u64, message: &str) -> Type {
+        self.errors.push(self.parsed.error_at(id, message));
+        // An error is reported once: what follows from it is not.
+        Kind::Dyn.into()
+    }
+
+    fn node(&mut self, node: &IdedExpr) -> Type {
+        let type_ = match &node.expr {
+            Expr::Literal(literal) => literal_type(literal),
+            Expr::Ident(name) => self
+                .variable(name)
+                .unwrap_or_else(|| self.fail(node.id, &format!("undeclared reference to '{name}' (in container '')"))),
+            Expr::Select(select) => self.select(node.id, select),
+            Expr::Call(call) => self.call(node.id, call),
+            Expr::List(list) => {
+                let mut items: Option<Type> = None;
+                for (index, element) in list.elements.iter().enumerate() {
+                    let mut given = self.node(element);
+                    if list.optional_indices.contains(&index)
+                        && let Kind::Optional(of) = given.kind
+                    {
+                        given = *of;
+                    }
+                    items = Some(self.join(items, given, element.id));
+                }
+                let items = items.unwrap_or_else(|| Kind::Dyn.into());
+                Type { kind: Kind::List(Box::new(items)), max: list.elements.len() as u64 }
+            }
+            Expr::Map(map) => {
+                let (mut keys, mut values): (Option<Type>, Option<Type>) = (None, None);
+                for entry in &map.entries {
+                    let EntryExpr::MapEntry(entry) = &entry.expr else { continue };
+                    let key = self.node(&entry.key);
+                    keys = Some(self.join(keys, key, entry.key.id));
+                    let mut value = self.node(&entry.value);
+                    if entry.optional
+                        && let Kind::Optional(of) = value.kind
+                    {
+                        value = *of;
+                    }
+                    values = Some(self.join(values, value, entry.value.id));
+                }
+                let any = || Type::from(Kind::Dyn);
+                Type::map(keys.unwrap_or_else(any), values.unwrap_or_else(any))
+            }
+            Expr::Struct(value) => {
+                self.fail(node.id, &format!("undeclared reference to '{}' (in container '')", value.type_name))
+            }
+            Expr::Comprehension(comprehension) => self.comprehension(comprehension),
+            Expr::Unspecified => Kind::Dyn.into(),
+        };
+        self.types.insert(node.id, type_.clone());
+        type_
+    }
+
+    /// The type of a literal's elements, which must all be of one.
+    fn join(&mut self, before: Option<Type>, given: Type, id: u64) -> Type {
+        let Some(before) = before else { return given };
+        if before.is_dyn() || given.is_dyn() {
+            return Kind::Dyn.into();
+        }
+        let mut bound = Bound::new();
+        if fits(&before, &given, &mut bound) || fits(&given, &before, &mut bound) {
+            return Type { kind: before.kind, max: before.max.max(given.max) };
+        }
+        self.fail(id, &format!("expected type '{before}' but found '{given}'"))
+    }
+
+    fn variable(&self, name: &str) -> Option<Type> {
+        let found = self.scope.iter().rev().find(|(known, _)| known == name).map(|(_, type_)| type_.clone());
+        found.or_else(|| TYPE_NAMES.contains(&name).then(|| Kind::Type.into()))
+    }
+
+    fn select(&mut self, id: u64, select: &SelectExpr) -> Type {
+        let whole = qualified(&select.operand).map(|operand| format!("{operand}.{}", select.field));
+        if let Some(type_) = whole.filter(|name| name.contains('.')).and_then(|name| self.variable(&name)) {
+            return if select.test { Kind::Bool.into() } else { type_ };
+        }
+        let operand = self.node(&select.operand);
+        let field = self.field(id, &operand, &select.field);
+        if select.test { Kind::Bool.into() } else { field }
+    }
+
+    fn field(&mut self, id: u64, operand: &Type, field: &str) -> Type {
+        match &operand.kind {
+            Kind::Object(object) => match object.fields.get(field) {
+                Some((_, type_)) => type_.clone(),
+                None => self.fail(id, &format!("undefined field '{field}'")),
+            },
+            Kind::Map(_, values) => (**values).clone(),
+            Kind::Optional(of) => {
+                let of = (**of).clone();
+                let found = self.field(id, &of, field);
+                if matches!(found.kind, Kind::Optional(_)) { found } else { Type::optional(found) }
+            }
+            Kind::Dyn => Kind::Dyn.into(),
+            _ => self.fail(id, &format!("type '{operand}' does not support field selection")),
+        }
+    }
+
+    fn call(&mut self, id: u64, call: &CallExpr) -> Type {
+        if call.func_name == operators::OPT_SELECT {
+            let operand = call.args.first().map_or_else(|| Kind::Dyn.into(), |operand| self.node(operand));
+            let field = match call.args.get(1).map(|arg| &arg.expr) {
+                Some(Expr::Literal(LiteralValue::String(field))) => field.inner().to_owned(),
+                _ => return self.fail(id, "unsupported optional field selection"),
+            };
+            let found = self.field(id, &operand, &field);
+            return if matches!(found.kind, Kind::Optional(_)) { found } else { Type::optional(found) };
+        }
+        let spaced = call
+            .target
+            .as_ref()
+            .and_then(|target| qualified(target))
+            .map(|target| format!("{target}.{}", call.func_name));
+        let namespaced = spaced.filter(|name| TABLE.contains_key(&(name.clone(), false)));
+        let (name, method) = match (&namespaced, &call.target) {
+            (Some(name), _) => (name.as_str(), false),
+            (None, target) => (call.func_name.as_str(), target.is_some()),
+        };
+        let mut given = Vec::new();
+        if method && let Some(target) = &call.target {
+            given.push(self.node(target));
+        }
+        for arg in &call.args {
+            given.push(self.node(arg));
+        }
+        let Some(overloads) = TABLE.get(&(name.to_owned(), method)) else {
+            return self.fail(id, &format!("undeclared reference to '{name}' (in container '')"));
+        };
+        self.resolve(id, name, overloads, &given)
+    }
+
+    fn resolve(&mut self, id: u64, name: &str, overloads: &[Overload], given: &[Type]) -> Type {
+        let mut result: Option<Type> = None;
+        for overload in overloads.iter().filter(|overload| overload.params.len() == given.len()) {
+            let mut bound = Bound::new();
+            if !overload.params.iter().zip(given).all(|(wanted, given)| fits(wanted, given, &mut bound)) {
+                continue;
+            }
+            let found = substitute(&overload.result, &bound);
+            result = Some(match result {
+                Some(before) if before != found => Kind::Dyn.into(),
+                _ => found,
+            });
+        }
+        result.unwrap_or_else(|| {
+            let list = |types: &[Type]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let method = TABLE.get(&(name.to_owned(), true)).is_some_and(|known| known.as_ptr() == overloads.as_ptr());
+            let applied = match given.split_first() {
+                Some((target, args)) if method => format!("{target}.({})", list(args)),
+                _ => format!("({})", list(given)),
+            };
+            self.fail(id, &format!("found no matching overload for '{name}' applied to '{applied}'"))
+        })
+    }
+
+    fn comprehension(&mut self, comprehension: &ComprehensionExpr) -> Type {
+        let range = self.node(&comprehension.iter_range);
+        let accu = self.node(&comprehension.accu_init);
+        let any = || Type::from(Kind::Dyn);
+        let (first, second) = match (&range.kind, &comprehension.iter_var2) {
+            (Kind::List(items), None) => ((**items).clone(), None),
+            (Kind::List(items), Some(name)) => (Kind::Int.into(), Some((name.clone(), (**items).clone()))),
+            (Kind::Map(keys, _), None) => ((**keys).clone(), None),
+            (Kind::Map(keys, values), Some(name)) => ((**keys).clone(), Some((name.clone(), (**values).clone()))),
+            (Kind::Dyn, name) => (any(), name.clone().map(|name| (name, any()))),
+            (_, name) => {
+                let message = format!(
+                    "expression of type '{range}' cannot be range of a comprehension (must be list, map, or dynamic)"
+                );
+                self.fail(comprehension.iter_range.id, &message);
+                (any(), name.clone().map(|name| (name, any())))
+            }
+        };
+        let depth = self.scope.len();
+        self.scope.push((comprehension.accu_var.clone(), accu.clone()));
+        self.scope.push((comprehension.iter_var.clone(), first));
+        self.scope.extend(second);
+        let condition = self.node(&comprehension.loop_cond);
+        if !matches!(condition.kind, Kind::Bool | Kind::Dyn) {
+            self.fail(comprehension.loop_cond.id, &format!("expected type 'bool' but found '{condition}'"));
+        }
+        let step = self.node(&comprehension.loop_step);
+        self.scope.truncate(depth);
+        // What is collected has the type that the steps give it: the initial list or map is empty.
+        let mut bound = Bound::new();
+        let accu = if fits(&accu, &step, &mut bound) { step } else { accu };
+        self.scope.push((comprehension.accu_var.clone(), Type { kind: accu.kind, max: UNBOUNDED }));
+        let mut result = self.node(&comprehension.result);
+        self.scope.truncate(depth);
+        if matches!(result.kind, Kind::List(_)) {
+            // A list made of a list has at most as many items.
+            result.max = range.max;
+        }
+        result
+    }
+}
+
+fn literal_type(literal: &LiteralValue) -> Type {
+    match literal {
+        LiteralValue::Boolean(_) => Kind::Bool.into(),
+        LiteralValue::Bytes(bytes) => Type { kind: Kind::Bytes, max: bytes.inner().len() as u64 },
+        LiteralValue::Double(_) => Kind::Double.into(),
+        LiteralValue::Int(_) => Kind::Int.into(),
+        LiteralValue::UInt(_) => Kind::Uint.into(),
+        LiteralValue::Null => Kind::Null.into(),
+        LiteralValue::String(text) => Type { kind: Kind::String, max: text.inner().len() as u64 },
+    }
+}
