@@ -28,9 +28,9 @@ helm status web | grep_for 'STATUS: deployed'
 helm get manifest web | grep_for 'name: web-site'
 helm get hooks web | grep_for 'pre-install'
 # The hook before the installation ran to its end before anything else was made, and is kept.
-[ "$(kubectl get pod web-before -o 'jsonpath={.status.phase}')" = Succeeded ] || fail "the hook did not run"
+[ "$(kubectl get job web-before -o 'jsonpath={.status.succeeded}')" = 1 ] || fail "the hook did not run"
 # That after it is deleted when it succeeds.
-[ -z "$(kubectl get pods -o name -l step=after)" ] || fail "the second hook is still there"
+[ -z "$(kubectl get jobs -o name -l step=after)" ] || fail "the second hook is still there"
 helm install second "$CHART" --server-side=false --wait --timeout 60s
 state second 'deployed 1'
 expect_error 'still in use' helm install web "$CHART"

@@ -15,6 +15,7 @@ says uncordoned kubectl uncordon hollow
 says 'successfully rolled out' kubectl rollout status deployment web --timeout=30s
 
 says '^\*\.\* +\[\] +\[\] +\[\*\]' kubectl auth can-i --list
+is 1 bash -c 'kubectl auth can-i --list | grep -cE "^ +\[\*\] "'
 says '^yes$' kubectl auth can-i delete nodes
 refused '^no' kubectl auth can-i create pods --as=bob
 says 'kubernetes-admin' kubectl auth whoami

@@ -1,9 +1,12 @@
 # Every generator of `kubectl create`, `run` and `expose`.
 says created kubectl create deployment web --image=example.test/web:1 --replicas=2 --port=80
 soon 2 .status.readyReplicas deployment web
+is 1 field .metadata.generation deployment web
 says created kubectl create job once --image=example.test/x -- date
+says 'condition met' kubectl wait job/once --for=condition=Complete --timeout=20s
 says created kubectl create cronjob tick --image=example.test/x --schedule='0 1 1 1 *' -- date
 says created kubectl create job from-tick --from=cronjob/tick
+says 'condition met' kubectl wait job/from-tick --for=condition=Complete --timeout=20s
 printf 'X=1\nY=2\n' >env
 says created kubectl create configmap literals --from-literal=a=b --from-file=env
 says created kubectl create configmap lines --from-env-file=env

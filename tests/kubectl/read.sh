@@ -63,6 +63,7 @@ says 'VERSION: +v1$' kubectl explain hpa --api-version=autoscaling/v1
 refused 'field "nope" does not exist' kubectl explain pod.nope
 says 'control plane.* is running at' kubectl cluster-info
 says '"kind": "PodList"' kubectl cluster-info dump -n "$NS"
+says '^etcd-0 +Healthy +ok' kubectl get componentstatuses
 says '"phase":"Active"' kubectl get --raw "/api/v1/namespaces/$NS"
 says 'readyz check passed' kubectl get --raw '/readyz?verbose'
 says 'Server Version: v1\.36' kubectl version

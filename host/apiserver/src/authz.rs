@@ -153,11 +153,6 @@ impl Authorizer {
             incomplete = true;
             errors.push("authorizer plugins do not support user rule resolution".to_owned());
         }
-        if user.groups.iter().any(|group| group == "system:masters") {
-            let star = || vec!["*".to_owned()];
-            rules.push(Rule { verbs: star(), api_groups: star(), resources: star(), ..Rule::default() });
-            rules.push(Rule { verbs: star(), non_resource_urls: star(), ..Rule::default() });
-        }
         for mode in &self.modes {
             match mode {
                 AuthorizationMode::Node if node::node_name(user).is_some() => {

@@ -10,7 +10,7 @@ use crate::connect;
 use crate::context::Context;
 use crate::customresources::routes;
 use crate::documents;
-use crate::handlers::{Scope, create, delete, get, list, patch, scale, subresources, update, watch};
+use crate::handlers::{Scope, component_status, create, delete, get, list, patch, scale, subresources, update, watch};
 use crate::modules;
 use crate::negotiation::{Output, check_route_accept, negotiate, negotiate_plain};
 use crate::request_info::query_pairs;
@@ -120,6 +120,9 @@ async fn route(
     scope.output = negotiate(&scope.headers, &scope.query, protobuf)?;
     if scope.sub() == "scale" {
         return scale::scale(&scope, &method, body).await;
+    }
+    if scope.definition.group.is_empty() && scope.definition.kind == "ComponentStatus" {
+        return component_status::serve(&scope).await;
     }
     match info.verb.as_str() {
         "get" if method == Method::GET => get::get(&scope).await,

@@ -72,16 +72,19 @@ fn version() -> Value {
     })
 }
 
-/// The results of all checks, in order; the store's name is `etcd`, whatever it is, since probes ask for that.
-async fn run_checks(server: &ApiServer, live_only: bool) -> Vec<(String, Result<(), String>)> {
-    let mut results = vec![("ping".to_owned(), Ok(())), ("log".to_owned(), Ok(()))];
-    let store = tokio::time::timeout(std::time::Duration::from_secs(2), server.store.health()).await;
-    let store = match store {
+/// Whether the store answers.
+pub async fn store_health(server: &ApiServer) -> Result<(), String> {
+    match tokio::time::timeout(std::time::Duration::from_secs(2), server.store.health()).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("the store does not answer".to_owned()),
-    };
-    results.push(("etcd".to_owned(), store));
+    }
+}
+
+/// The results of all checks, in order; the store's name is `etcd`, whatever it is, since probes ask for that.
+async fn run_checks(server: &ApiServer, live_only: bool) -> Vec<(String, Result<(), String>)> {
+    let mut results = vec![("ping".to_owned(), Ok(())), ("log".to_owned(), Ok(()))];
+    results.push(("etcd".to_owned(), store_health(server).await));
     if !live_only {
         let ready = if server.hub.is_ready() { Ok(()) } else { Err("the watch caches are not filled yet".to_owned()) };
         results.push(("informer-sync".to_owned(), ready));

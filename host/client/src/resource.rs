@@ -99,11 +99,13 @@ resources! {
     SERVICEACCOUNTS = "" / "v1" / "serviceaccounts", "ServiceAccount", true;
     EVENTS = "" / "v1" / "events", "Event", true;
     RESOURCEQUOTAS = "" / "v1" / "resourcequotas", "ResourceQuota", true;
+    REPLICATIONCONTROLLERS = "" / "v1" / "replicationcontrollers", "ReplicationController", true;
     PERSISTENTVOLUMECLAIMS = "" / "v1" / "persistentvolumeclaims", "PersistentVolumeClaim", true;
     DEPLOYMENTS = "apps" / "v1" / "deployments", "Deployment", true;
     REPLICASETS = "apps" / "v1" / "replicasets", "ReplicaSet", true;
     STATEFULSETS = "apps" / "v1" / "statefulsets", "StatefulSet", true;
     DAEMONSETS = "apps" / "v1" / "daemonsets", "DaemonSet", true;
+    CONTROLLERREVISIONS = "apps" / "v1" / "controllerrevisions", "ControllerRevision", true;
     JOBS = "batch" / "v1" / "jobs", "Job", true;
     CRONJOBS = "batch" / "v1" / "cronjobs", "CronJob", true;
     LEASES = "coordination.k8s.io" / "v1" / "leases", "Lease", true;

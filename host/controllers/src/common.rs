@@ -1,6 +1,6 @@
 //! What controllers share: the informers, and facts about pods, owners and conditions.
 
-use portcullis_client::resource::{DEPLOYMENTS, NAMESPACES, NODES, PODS, REPLICASETS, SERVICES};
+use portcullis_client::resource::{DEPLOYMENTS, JOBS, NAMESPACES, NODES, PODS, REPLICASETS, SERVICES};
 use portcullis_client::{Client, Informer, Object, ObjectExt};
 use portcullis_machinery::Value;
 use serde_json::json;
@@ -17,6 +17,7 @@ pub(crate) struct Context {
     pub(crate) services: Informer,
     pub(crate) replicasets: Informer,
     pub(crate) deployments: Informer,
+    pub(crate) jobs: Informer,
 }
 
 impl Context {
@@ -34,6 +35,7 @@ impl Context {
             services: start(&SERVICES),
             replicasets: by_owner(&REPLICASETS),
             deployments: start(&DEPLOYMENTS),
+            jobs: by_owner(&JOBS),
             shutdown,
         }
     }
@@ -97,7 +99,8 @@ pub(crate) fn set_condition(conditions: &mut Vec<Value>, mut wanted: Value, now:
     match known {
         Some(known) => {
             let same = |field: &str| known.str_at(&[field]) == wanted.str_at(&[field]);
-            if same("status") && same("reason") && same("message") {
+            let seen = known.get("observedGeneration") == wanted.get("observedGeneration");
+            if same("status") && same("reason") && same("message") && seen {
                 return false;
             }
             wanted["lastTransitionTime"] =
@@ -127,4 +130,18 @@ pub(crate) fn fnv1a(bytes: &[u8]) -> u32 {
 pub(crate) fn controlled(informer: &Informer, owner: &Value) -> Vec<Object> {
     let uid = owner.uid();
     informer.by_index("owner", uid).into_iter().filter(|object| controller_uid(object) == uid).collect()
+}
+
+/// A number, or a percentage of `total`, rounded up or down; of `default` if there is none.
+pub(crate) fn part_of(value: Option<&Value>, total: i64, default: &str, up: bool) -> i64 {
+    let text = match value {
+        Some(Value::Number(number)) => return number.as_i64().unwrap_or(0),
+        Some(Value::String(text)) => text,
+        _ => default,
+    };
+    match text.strip_suffix('%').and_then(|percent| percent.parse::<i64>().ok()) {
+        Some(percent) if up => (total * percent + 99) / 100,
+        Some(percent) => total * percent / 100,
+        None => text.parse().unwrap_or(0),
+    }
 }

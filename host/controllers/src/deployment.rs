@@ -128,9 +128,13 @@ impl Controller {
             }
         }
         let (wanted, check_in) = status::status_of(&deployment, sets.new.as_ref(), &sets.old);
-        if deployment.get("status") != Some(&wanted) {
-            let mut updated = (*deployment).clone();
-            updated["status"] = wanted;
+        let mut updated = (*deployment).clone();
+        updated["status"] = wanted;
+        // The revision goes with the status: a change of the annotations by itself would make a new generation.
+        if let Some(revision) = sets.new.as_ref().map(|new| template::revision(new)).filter(|number| *number > 0) {
+            updated["metadata"]["annotations"][REVISION] = revision.to_string().into();
+        }
+        if updated != *deployment {
             self.client.update_status(&DEPLOYMENTS, &updated).await?;
         }
         if let Some(seconds) = check_in {
@@ -172,7 +176,7 @@ impl Controller {
                     deployment.int_at(&["spec", "minReadySeconds"]).unwrap_or(0).into();
                 sets.new = Some(Arc::new(self.client.update(&REPLICASETS, &updated).await?));
             }
-            return self.set_revision(deployment, revision).await;
+            return Ok(());
         }
         let count = count.unwrap_or_else(|| rolling::first_size(deployment, &sets.old));
         let set = template::new_set(deployment, revision, count);
@@ -183,7 +187,7 @@ impl Controller {
                     self.events.event(deployment, EventType::Normal, "ScalingReplicaSet", &message);
                 }
                 sets.new = Some(Arc::new(created));
-                self.set_revision(deployment, revision).await
+                Ok(())
             }
             Err(error) if error.is_already_exists() => {
                 let found = self.client.get(&REPLICASETS, deployment.namespace(), set.name()).await?;
@@ -206,16 +210,6 @@ impl Controller {
                 Err(error)
             }
         }
-    }
-
-    async fn set_revision(&self, deployment: &Value, revision: i64) -> Result<(), ClientError> {
-        let text = revision.to_string();
-        if deployment.annotation(REVISION) == Some(&text) {
-            return Ok(());
-        }
-        let patch = json!({"metadata": {"annotations": {REVISION: text}}});
-        let (namespace, name) = (deployment.namespace(), deployment.name());
-        self.client.patch(&DEPLOYMENTS, namespace, name, "", PatchType::Merge, &patch).await.map(drop)
     }
 
     async fn recreate(&self, deployment: &Value, sets: &mut Sets) -> Result<(), ClientError> {

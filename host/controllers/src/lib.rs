@@ -7,14 +7,22 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 mod common;
+mod cronjob;
+mod daemonset;
 mod deployment;
+mod disruption;
 mod endpoints;
 mod gc;
+mod job;
 mod namespace;
 mod node_lifecycle;
+mod pods;
 mod replicaset;
 mod resource_quota;
+mod revisions;
 mod serviceaccount;
+mod statefulset;
+mod ttl;
 
 /// What the controllers need to know.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +60,14 @@ pub async fn run(client: Client, config: ControllersConfig, shutdown: Cancellati
     }
     start! {
         "replicaset-controller" => replicaset::run(context.clone());
+        "replicationcontroller-controller" => replicaset::run_replication_controllers(context.clone());
         "deployment-controller" => deployment::run(context.clone());
+        "job-controller" => job::run(context.clone());
+        "cronjob-controller" => cronjob::run(context.clone());
+        "statefulset-controller" => statefulset::run(context.clone());
+        "daemonset-controller" => daemonset::run(context.clone());
+        "ttl-after-finished-controller" => ttl::run(context.clone());
+        "disruption-controller" => disruption::run(context.clone());
         "namespace-controller" => namespace::run(context.clone());
         "serviceaccount-controller" => serviceaccount::run(context.clone());
         "root-ca-certificate-publisher-controller" => serviceaccount::publish_ca(context.clone(), config.root_ca.clone());

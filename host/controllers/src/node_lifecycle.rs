@@ -193,7 +193,7 @@ fn wanted_taints(node: &Value, ready: &str, now: &str) -> Option<Vec<Value>> {
     (taints.len() != kept || kept != present.len()).then_some(taints)
 }
 
-fn tolerates(toleration: &Value, taint: &Value) -> bool {
+pub(crate) fn tolerates(toleration: &Value, taint: &Value) -> bool {
     let (key, effect) = (toleration.str_at(&["key"]), toleration.str_at(&["effect"]));
     (effect.is_empty() || effect == taint.str_at(&["effect"]))
         && (key.is_empty() || key == taint.str_at(&["key"]))

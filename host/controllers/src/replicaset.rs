@@ -1,111 +1,88 @@
-//! ReplicaSets: as many pods as wished for, no more and no less.
+//! ReplicaSets and ReplicationControllers: as many pods as wished for, no more and no less.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::Mutex;
-use portcullis_client::resource::{PODS, REPLICASETS};
-use portcullis_client::{
-    Client, ClientError, DeleteParams, EventRecorder, EventType, Informer, InformerEvent, Object, ObjectExt, PatchType,
-    WorkQueue, run_workers,
-};
+use portcullis_client::resource::{REPLICASETS, REPLICATIONCONTROLLERS, Resource};
+use portcullis_client::{ClientError, Informer, InformerEvent, Object, ObjectExt, WorkQueue, run_workers};
 use portcullis_machinery::Value;
 use portcullis_machinery::selector::LabelSelector;
 use serde_json::json;
 
-use crate::common::{Context, available_in, controller_ref, controller_uid, is_active, is_ready, set_condition};
+use crate::common::{Context, available_in, is_active, is_ready, set_condition};
+use crate::pods::{self, BURST, PodControl};
 
 #[cfg(test)]
 mod tests;
 
-/// At most so many pods are created or deleted in one pass (the reference's burst).
-const BURST: usize = 500;
-/// After this an event that did not come is not waited for any more.
-const EXPECTATION_AGE: Duration = Duration::from_secs(300);
-
-/// Changes that were made and are not seen yet. Without them a pass on an old picture would make them twice.
-#[derive(Default)]
-struct Expectations(Mutex<HashMap<String, Expected>>);
-
-struct Expected {
-    created: HashSet<String>,
-    deleted: HashSet<String>,
-    since: Instant,
-}
-
-impl Expectations {
-    fn met(&self, key: &str) -> bool {
-        self.0.lock().get(key).is_none_or(|expected| {
-            (expected.created.is_empty() && expected.deleted.is_empty()) || expected.since.elapsed() > EXPECTATION_AGE
-        })
-    }
-    fn expect(&self, key: &str, change: impl FnOnce(&mut Expected)) {
-        let mut all = self.0.lock();
-        let expected = all.entry(key.to_owned()).or_insert_with(|| Expected {
-            created: HashSet::new(),
-            deleted: HashSet::new(),
-            since: Instant::now(),
-        });
-        expected.since = Instant::now();
-        change(expected);
-    }
-    fn see(&self, key: &str, change: impl FnOnce(&mut Expected)) {
-        if let Some(expected) = self.0.lock().get_mut(key) {
-            change(expected);
-        }
-    }
-}
-
 struct Controller {
-    client: Client,
+    resource: Resource,
+    control: PodControl,
     pods: Informer,
-    replicasets: Informer,
-    events: EventRecorder,
-    expectations: Expectations,
+    sets: Informer,
     queue: WorkQueue<String>,
 }
 
-/// Runs the controller until shutdown.
+/// Runs the controller of ReplicaSets until shutdown.
 pub(crate) async fn run(context: Context) {
-    let client = context.client_for("replicaset-controller");
+    let sets = context.replicasets.clone();
+    run_for(context, REPLICASETS, sets, "replicaset-controller").await;
+}
+
+/// Runs the controller of ReplicationControllers until shutdown. They differ from ReplicaSets in their selector alone,
+/// which is a plain map of labels.
+pub(crate) async fn run_replication_controllers(context: Context) {
+    let sets = Informer::builder(&context.client, &REPLICATIONCONTROLLERS).start(context.shutdown.clone());
+    run_for(context, REPLICATIONCONTROLLERS, sets, "replication-controller").await;
+}
+
+async fn run_for(context: Context, resource: Resource, sets: Informer, name: &'static str) {
     let controller = Arc::new(Controller {
-        events: EventRecorder::new(client.clone(), "replicaset-controller", "", context.shutdown.clone()),
-        client,
+        resource,
+        control: PodControl::new(&context, name),
         pods: context.pods.clone(),
-        replicasets: context.replicasets.clone(),
-        expectations: Expectations::default(),
+        sets: sets.clone(),
         queue: WorkQueue::new(),
     });
-    context.replicasets.synced().await;
+    sets.synced().await;
     context.pods.synced().await;
     let see = controller.clone();
-    context.replicasets.on_event(move |event| {
+    sets.on_event(move |event| {
         let key = event.object().key();
         if matches!(event, InformerEvent::Deleted(_)) {
-            see.expectations.0.lock().remove(&key);
+            see.control.expectations.forget(&key);
         }
         see.queue.add(key);
     });
     let see = controller.clone();
     context.pods.on_event(move |event| see.pod_event(event));
     let queue = controller.queue.clone();
-    run_workers("replicaset", queue, 5, context.shutdown, move |key| {
+    run_workers(name, queue, 5, context.shutdown, move |key| {
         let controller = controller.clone();
         async move { controller.sync(&key).await }
     })
     .await;
 }
 
+fn selector_of(set: &Value) -> Option<LabelSelector> {
+    let selector = set.at(&["spec", "selector"])?;
+    if set.str_at(&["kind"]) != "ReplicationController" {
+        return LabelSelector::from_object(Some(selector)).ok();
+    }
+    let labels = selector.as_object().filter(|labels| !labels.is_empty())?;
+    Some(LabelSelector::from_map(labels.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap_or("")))))
+}
+
 impl Controller {
     fn pod_event(&self, event: &InformerEvent) {
         let pod = event.object();
-        let owner = pod.controller_of().filter(|owner| owner.str_at(&["kind"]) == "ReplicaSet");
+        let owner = pod.controller_of().filter(|owner| owner.str_at(&["kind"]) == self.resource.kind);
         let Some(owner) = owner else {
-            // An orphan may fit a ReplicaSet that is short of pods.
+            // An orphan may fit a set that is short of pods.
             if pod.controller_of().is_none() && !matches!(event, InformerEvent::Deleted(_)) {
-                for set in self.replicasets.list_namespace(pod.namespace()) {
-                    if LabelSelector::from_object(set.at(&["spec", "selector"])).is_ok_and(|s| s.matches_object(pod)) {
+                for set in self.sets.list_namespace(pod.namespace()) {
+                    if selector_of(&set).is_some_and(|selector| selector.matches_object(pod)) {
                         self.queue.add(set.key());
                     }
                 }
@@ -113,28 +90,23 @@ impl Controller {
             return;
         };
         let key = portcullis_client::object::object_key(pod.namespace(), owner.str_at(&["name"]));
-        self.expectations.see(&key, |expected| {
-            expected.created.remove(pod.name());
-            if matches!(event, InformerEvent::Deleted(_)) || pod.is_deleting() {
-                expected.deleted.remove(pod.uid());
-            }
-        });
+        self.control.expectations.see(&key, event);
         self.queue.add(key);
     }
 
     async fn sync(&self, key: &str) -> Result<(), ClientError> {
-        let Some(set) = self.replicasets.get_key(key) else { return Ok(()) };
-        let Ok(selector) = LabelSelector::from_object(set.at(&["spec", "selector"])) else { return Ok(()) };
-        let pods = self.claim(&set, &selector).await?;
+        let Some(set) = self.sets.get_key(key) else { return Ok(()) };
+        let Some(selector) = selector_of(&set) else { return Ok(()) };
+        let pods = self.control.claim(&set, &selector, self.pods.list_namespace(set.namespace())).await?;
         let mut failure = None;
-        if !set.is_deleting() && self.expectations.met(key) {
+        if !set.is_deleting() && self.control.expectations.met(key) {
             failure = self.manage(key, &set, &pods).await.err();
         }
         let status = status_of(&set, &pods, failure.as_ref());
         if set.get("status") != Some(&status) {
             let mut updated = (*set).clone();
             updated["status"] = status;
-            self.client.update_status(&REPLICASETS, &updated).await?;
+            self.control.client.update_status(&self.resource, &updated).await?;
         }
         let min_ready = set.int_at(&["spec", "minReadySeconds"]).unwrap_or(0);
         let soonest = pods.iter().filter_map(|pod| available_in(pod, min_ready)).filter(|s| *s > 0.0);
@@ -144,129 +116,25 @@ impl Controller {
         failure.map_or(Ok(()), Err)
     }
 
-    /// The pods of the set: its own that match; orphans that match are adopted, its own that do not are released.
-    async fn claim(&self, set: &Value, selector: &LabelSelector) -> Result<Vec<Object>, ClientError> {
-        let mut claimed = Vec::new();
-        for pod in self.pods.list_namespace(set.namespace()) {
-            let owner = controller_uid(&pod);
-            let matches = selector.matches_object(&pod);
-            if owner == set.uid() {
-                if matches {
-                    claimed.push(pod);
-                } else if !set.is_deleting() {
-                    let patch = json!({"metadata": {
-                        "uid": pod.uid(),
-                        "ownerReferences": [{"$patch": "delete", "uid": set.uid()}],
-                    }});
-                    self.patch_pod(&pod, &patch).await?;
-                }
-            } else if owner.is_empty() && matches && !set.is_deleting() && is_active(&pod) {
-                let patch = json!({"metadata": {"uid": pod.uid(), "ownerReferences": [controller_ref(set)]}});
-                self.patch_pod(&pod, &patch).await?;
-                claimed.push(pod);
-            }
-        }
-        Ok(claimed)
-    }
-
-    async fn patch_pod(&self, pod: &Value, patch: &Value) -> Result<(), ClientError> {
-        match self.client.patch(&PODS, pod.namespace(), pod.name(), "", PatchType::Strategic, patch).await {
-            Err(error) if error.is_not_found() || error.code() == 422 => Ok(()),
-            other => other.map(drop),
-        }
-    }
-
     async fn manage(&self, key: &str, set: &Value, pods: &[Object]) -> Result<(), ClientError> {
         let active: Vec<Object> = pods.iter().filter(|pod| is_active(pod)).cloned().collect();
         let wanted = set.int_at(&["spec", "replicas"]).unwrap_or(1).max(0) as usize;
         if active.len() < wanted {
-            return self.create(key, set, (wanted - active.len()).min(BURST)).await;
+            let missing = (wanted - active.len()).min(BURST);
+            let pods: Vec<Value> = (0..missing).map(|_| new_pod(set)).collect();
+            return self.control.create_all(key, set, &pods).await;
         }
         for pod in victims(active, wanted).into_iter().take(BURST) {
-            self.expectations.expect(key, |expected| {
-                expected.deleted.insert(pod.uid().to_owned());
-            });
-            match self.client.delete(&PODS, pod.namespace(), pod.name(), &DeleteParams::uid(pod.uid())).await {
-                Ok(_) => {
-                    let message = format!("Deleted pod: {}", pod.name());
-                    self.events.event(set, EventType::Normal, "SuccessfulDelete", &message);
-                }
-                Err(error) => {
-                    self.expectations.see(key, |expected| {
-                        expected.deleted.remove(pod.uid());
-                    });
-                    if !error.is_not_found() {
-                        self.events.event(set, EventType::Warning, "FailedDelete", &format!("Error deleting: {error}"));
-                        return Err(error);
-                    }
-                }
-            }
+            self.control.delete(key, set, &pod).await?;
         }
         Ok(())
-    }
-
-    /// Creates pods in batches of 1, 2, 4, …: if all fail for one reason, one request shows it and not hundreds.
-    async fn create(&self, key: &str, set: &Value, mut missing: usize) -> Result<(), ClientError> {
-        let mut batch = 1;
-        while missing > 0 {
-            let count = batch.min(missing);
-            let results = futures::future::join_all((0..count).map(|_| self.create_one(key, set))).await;
-            for result in results {
-                result?;
-            }
-            missing -= count;
-            batch *= 2;
-        }
-        Ok(())
-    }
-
-    async fn create_one(&self, key: &str, set: &Value) -> Result<(), ClientError> {
-        let pod = new_pod(set);
-        // The expectation is by name and set before the request: the event may come before the answer.
-        let name = pod.name().to_owned();
-        self.expectations.expect(key, |expected| {
-            expected.created.insert(name.clone());
-        });
-        match self.client.create(&PODS, set.namespace(), &pod).await {
-            Ok(_) => {
-                self.events.event(set, EventType::Normal, "SuccessfulCreate", &format!("Created pod: {name}"));
-                Ok(())
-            }
-            Err(error) => {
-                self.expectations.see(key, |expected| {
-                    expected.created.remove(&name);
-                });
-                if error.is_namespace_terminating() || error.is_already_exists() {
-                    return if error.is_already_exists() { Err(error) } else { Ok(()) };
-                }
-                self.events.event(set, EventType::Warning, "FailedCreate", &format!("Error creating: {error}"));
-                Err(error)
-            }
-        }
     }
 }
 
 fn new_pod(set: &Value) -> Value {
-    let template = set.at(&["spec", "template"]).cloned().unwrap_or_default();
-    // The reference leaves the suffix to the server; five letters of 27 make the same names, known before the request.
-    let suffix: String = {
-        use rand::Rng as _;
-        let mut random = rand::rng();
-        crate::common::safe_encode(&(0..5).map(|_| random.random_range(b'a'..b'z') as char).collect::<String>())
-    };
-    let prefix: String = set.name().chars().take(57).collect();
-    let mut metadata = json!({
-        "generateName": format!("{prefix}-"),
-        "name": format!("{prefix}-{suffix}"),
-        "namespace": set.namespace(),
-        "ownerReferences": [controller_ref(set)],
-    });
-    for field in ["labels", "annotations", "finalizers"] {
-        if let Some(value) = template.at(&["metadata", field]) {
-            metadata[field] = value.clone();
-        }
-    }
-    json!({"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": template["spec"]})
+    let mut pod = pods::from_template(set, set.at(&["spec", "template"]).unwrap_or(&Value::Null));
+    pods::name_after(&mut pod, set.name());
+    pod
 }
 
 /// Which pods go first: without a node, pending, unready, cheaper to delete, on fuller nodes, younger, restarted more.

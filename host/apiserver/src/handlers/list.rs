@@ -143,7 +143,15 @@ pub fn respond_page(scope: &Scope, page: &Page) -> Result<Response<Body>, Status
         return Ok(respond::compress(&scope.headers, 200, output, splice(scope, page)));
     }
     let objects: Vec<Arc<Value>> = page.objects.iter().map(|object| scope.object_of(object)).collect();
-    let metadata = list_metadata(scope, page);
+    respond_values(scope, &objects, list_metadata(scope, page))
+}
+
+/// Answers with these objects in the form that was negotiated.
+///
+/// # Errors
+/// 406 if the client asked for the metadata of one object.
+pub fn respond_values(scope: &Scope, objects: &[Arc<Value>], metadata: Value) -> Result<Response<Body>, Status> {
+    let output = &scope.output;
     let document = match output.transform {
         Transform::None => {
             let item = |object: &Arc<Value>| match scope.definition.builtin {

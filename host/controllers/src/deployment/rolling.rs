@@ -5,20 +5,7 @@ use portcullis_machinery::Value;
 
 use super::replicas;
 use super::template::DESIRED;
-
-/// A number, or a percentage of `total`.
-fn part_of(value: Option<&Value>, total: i64, default: &str, up: bool) -> i64 {
-    let text = match value {
-        Some(Value::Number(number)) => return number.as_i64().unwrap_or(0),
-        Some(Value::String(text)) => text,
-        _ => default,
-    };
-    match text.strip_suffix('%').and_then(|percent| percent.parse::<i64>().ok()) {
-        Some(percent) if up => (total * percent + 99) / 100,
-        Some(percent) => total * percent / 100,
-        None => text.parse().unwrap_or(0),
-    }
-}
+use crate::common::part_of;
 
 /// Surge and unavailability; if both come out as zero, one may be unavailable, for nothing would ever move.
 fn bounds(deployment: &Value) -> (i64, i64) {

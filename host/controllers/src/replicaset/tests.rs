@@ -49,17 +49,3 @@ fn status_counts_pods() {
     let failed = status_of(&set, &[], Some(&ClientError::Transport("down".into())));
     assert_eq!(failed["conditions"][0]["reason"], "FailedCreate");
 }
-
-#[test]
-fn expectations_hold_until_seen() {
-    let expectations = Expectations::default();
-    assert!(expectations.met("a/x"));
-    expectations.expect("a/x", |expected| {
-        expected.created.insert("p".into());
-    });
-    assert!(!expectations.met("a/x"));
-    expectations.see("a/x", |expected| {
-        expected.created.remove("p");
-    });
-    assert!(expectations.met("a/x"));
-}
