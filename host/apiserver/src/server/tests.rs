@@ -1,5 +1,8 @@
 //! The whole way of a request, with native authenticators in place of the components.
 
+mod admission;
+mod protobuf;
+
 use super::*;
 use std::collections::BTreeMap;
 
@@ -83,15 +86,18 @@ pub struct Fixture {
 
 /// A server that serves.
 pub async fn fixture() -> Fixture {
-    let fixture = unstarted().await;
+    let fixture = with_timeout(std::time::Duration::from_secs(60)).await;
     fixture.server.start(&CancellationToken::new()).await.unwrap();
     fixture
 }
 
 /// A server without its bootstrap policy.
 pub async fn unstarted() -> Fixture {
+    with_timeout(std::time::Duration::from_millis(300)).await
+}
+
+async fn with_timeout(request_timeout: std::time::Duration) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
-    let request_timeout = std::time::Duration::from_millis(300);
     let config = ServerConfig { data_dir: dir.path().to_owned(), request_timeout, ..ServerConfig::default() };
     let pki = Arc::new(Pki::open(&config).unwrap());
     let tokens = Arc::new(TokenIssuer::new(&config, &pki).unwrap());
