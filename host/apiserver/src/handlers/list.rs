@@ -192,7 +192,7 @@ pub fn respond_values(scope: &Scope, objects: &[Arc<Value>], metadata: Value) ->
 fn messages(scope: &Scope, page: &Page) -> Option<Bytes> {
     let items: Vec<Bytes> = page.objects.iter().map(|object| scope.message_of(object)).collect::<Option<_>>()?;
     let (version, kind) = (scope.definition.api_version(), &scope.definition.list_kind);
-    protobuf::list(&version, kind, &list_metadata(page), items.iter().map(|item| &**item))
+    protobuf::list(&version, kind, &list_metadata(scope, page), items.iter().map(|item| &**item))
 }
 
 fn list_item(object: &Value) -> Value {
