@@ -42,6 +42,7 @@ pub fn scope(
         info,
         request_id: uuid::Uuid::new_v4().to_string(),
         warnings: parking_lot::Mutex::default(),
+        audit: None,
     };
     let mut headers = HeaderMap::new();
     headers.insert(header::USER_AGENT, HeaderValue::from_static("kube-apiserver"));
