@@ -38,7 +38,8 @@ pub struct Checked {
 /// # Errors
 /// What is wrong, as the reference prints it, one error a line.
 pub fn check(parsed: &Parsed, variables: &[(String, Type)]) -> Result<Checked, String> {
-    let mut checker = Checker { parsed, scope: variables.to_vec(), types: HashMap::new(), errors: Vec::new() };
+    let mut checker =
+        Checker { parsed, scope: variables.to_vec(), types: HashMap::new(), errors: Vec::new(), mixed: false };
     let result = checker.node(&parsed.expr);
     if checker.errors.is_empty() {
         Ok(Checked { result, types: checker.types })
@@ -52,6 +53,8 @@ struct Checker<'p> {
     scope: Vec<(String, Type)>,
     types: HashMap<u64, Type>,
     errors: Vec<String>,
+    /// Whether literals may have elements of several types: the arguments of `format` may.
+    mixed: bool,
 }
 
 /// The name that `a.b.c` spells.
@@ -179,6 +182,9 @@ impl Checker<'_> {
         if fits(&before, &given, &mut bound) || fits(&given, &before, &mut bound) {
             return Type { kind: before.kind, max: before.max.max(given.max) };
         }
+        if self.mixed {
+            return Kind::Dyn.into();
+        }
         self.fail(id, &format!("expected type '{before}' but found '{given}'"))
     }
 
@@ -238,9 +244,11 @@ impl Checker<'_> {
         if method && let Some(target) = &call.target {
             given.push(self.node(target));
         }
+        let outside = std::mem::replace(&mut self.mixed, method && name == "format");
         for arg in &call.args {
             given.push(self.node(arg));
         }
+        self.mixed = outside;
         let Some(overloads) = TABLE.get(&(name.to_owned(), method)) else {
             return self.fail(id, &format!("undeclared reference to '{name}' (in container '')"));
         };
