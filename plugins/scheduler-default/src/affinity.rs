@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_sdk::{ValueRef, to_json};
+use portcullis_sdk::{ValueRef, selects, to_json};
 
-use crate::{Count, Node, Pod, Verdicts, spread};
+use crate::{Count, Node, Pod, Verdicts};
 
 /// Whether `nodeSelector` and required node affinity let the pod onto the node.
 pub(crate) fn matches_required(pod: &Pod, node: &Node) -> bool {
@@ -60,7 +60,7 @@ pub(crate) fn filter_by_pods(pod: &Pod, nodes: &[Node], count: Count, verdicts: 
     for term in required("podAffinity") {
         let domains = domains(pod, term, nodes, count);
         // The first of a group that wants to be together may go anywhere.
-        let first = domains.values().all(|count| *count == 0) && spread::selects(term.get("labelSelector"), pod.labels);
+        let first = domains.values().all(|count| *count == 0) && selects(term.get("labelSelector"), pod.labels);
         for (index, node) in nodes.iter().enumerate() {
             let domain = node.labels.get(term.get("topologyKey").str_or_empty()).as_str();
             if domain.is_none_or(|domain| !first && domains[domain] == 0) {

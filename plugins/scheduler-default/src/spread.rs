@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use portcullis_sdk::{ValueRef, to_json};
+use portcullis_sdk::{ValueRef, selects, to_json};
 use serde_json::{Value, json};
 
 use crate::{Count, Node, Pod, Verdicts, affinity, taints};
@@ -119,23 +119,4 @@ fn selector(constraint: ValueRef, pod: &Pod) -> Value {
         selector["matchExpressions"] = Value::Array(more);
     }
     selector
-}
-
-/// Whether a LabelSelector matches these labels; an absent one matches nothing, an empty one everything.
-pub(crate) fn selects(selector: ValueRef, labels: ValueRef) -> bool {
-    if selector.is_none() {
-        return false;
-    }
-    selector.get("matchLabels").entries().all(|(key, value)| labels.get(key).is_str(value.str_or_empty()))
-        && selector.get("matchExpressions").iter().all(|expression| {
-            let value = labels.get(expression.get("key").str_or_empty()).as_str();
-            let listed = value.is_some_and(|value| expression.get("values").iter().any(|one| one.is_str(value)));
-            match expression.get("operator").str_or_empty() {
-                "In" => listed,
-                "NotIn" => !listed,
-                "Exists" => value.is_some(),
-                "DoesNotExist" => value.is_none(),
-                _ => false,
-            }
-        })
 }

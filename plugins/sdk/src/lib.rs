@@ -31,6 +31,7 @@ pub mod host;
 mod input;
 mod macros;
 mod patch;
+mod selector;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 mod verdict;
@@ -51,4 +52,5 @@ pub use macros::runtime;
 pub use patch::Patch;
 pub use portcullis_tape as tape;
 pub use portcullis_tape::ValueRef;
+pub use selector::selects;
 pub use verdict::{cause, deny};
