@@ -5,10 +5,14 @@ use portcullis_sdk::{Findings, Input};
 use portcullis_validation::{Review, validate};
 use serde::Deserialize;
 
-/// This component has nothing to configure.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {}
+/// What can be configured.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Config {
+    /// Whether containers may be privileged, as `--allow-privileged` of the API server says.
+    #[serde(default)]
+    pub allow_privileged: bool,
+}
 
 /// What is read of the document.
 pub const PATHS: [&str; 6] = [
@@ -21,7 +25,7 @@ pub const PATHS: [&str; 6] = [
 ];
 
 /// All that is wrong with the object.
-pub fn check(_: &Config, input: &Input) -> Findings {
+pub fn check(config: &Config, input: &Input) -> Findings {
     let review = Review {
         object: input.get(0),
         old: input.get(1),
@@ -29,6 +33,7 @@ pub fn check(_: &Config, input: &Input) -> Findings {
         group: input.str(3),
         kind: input.str(4),
         subresource: input.str(5),
+        allow_privileged: config.allow_privileged,
     };
     if !matches!(input.str(2), "CREATE" | "UPDATE") || review.object.is_none() {
         return Findings::none();

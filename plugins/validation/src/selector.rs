@@ -2,61 +2,53 @@
 
 use portcullis_sdk::ValueRef;
 
-use crate::{Errors, formats, meta};
+use crate::shown::Typed;
+use crate::{Errors, Field, formats, meta};
 
-/// Checks a LabelSelector at `field`.
-pub fn check(field: &str, selector: ValueRef, errors: &mut Errors) {
-    meta::labels(&format!("{field}.matchLabels"), selector.get("matchLabels"), errors);
+/// Checks a LabelSelector at `at`; nothing is wrong with one that is not there.
+pub fn check(at: Field, selector: ValueRef, errors: &mut Errors) {
+    meta::labels(at.child("matchLabels"), selector.get("matchLabels"), errors);
+    let list = at.child("matchExpressions");
     for (index, expression) in selector.get("matchExpressions").iter().enumerate() {
-        let at = format!("{field}.matchExpressions[{index}]");
-        let operator = expression.get("operator").str_or_empty();
-        let values = expression.get("values");
-        match operator {
-            "In" | "NotIn" if values.is_empty() => {
-                errors.required(format!("{at}.values"), "must be specified when `operator` is 'In' or 'NotIn'");
-            }
-            "Exists" | "DoesNotExist" if !values.is_empty() => {
-                errors.forbidden(
-                    format!("{at}.values"),
-                    "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
-                );
-            }
-            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-            other => errors.invalid(format!("{at}.operator"), other, "not a valid selector operator"),
-        }
-        let key = expression.get("key").str_or_empty();
-        errors.invalid_each(&format!("{at}.key"), key, formats::qualified_name(key));
-        for (value_index, value) in values.iter().enumerate() {
-            let value = value.str_or_empty();
-            errors.invalid_each(&format!("{at}.values[{value_index}]"), value, formats::label_value(value));
-        }
+        requirement(&list.index(index), expression, errors);
     }
+}
+
+fn requirement(at: &Field, expression: ValueRef, errors: &mut Errors) {
+    let values = expression.get("values");
+    match expression.get("operator").str_or_empty() {
+        "In" | "NotIn" if values.is_empty() => {
+            errors.required(at.child("values"), "must be specified when `operator` is 'In' or 'NotIn'");
+        }
+        "Exists" | "DoesNotExist" if !values.is_empty() => {
+            let detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+            errors.forbidden(at.child("values"), detail);
+        }
+        "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+        other => errors.invalid(at.child("operator"), other, "not a valid selector operator"),
+    }
+    let key = expression.get("key").str_or_empty();
+    errors.invalid_each(at.child("key"), key, formats::qualified_name(key));
+    let list = at.child("values");
+    for (index, value) in values.iter().enumerate() {
+        let value = value.str_or_empty();
+        errors.invalid_each(list.index(index), value, formats::label_value(value));
+    }
+}
+
+/// A selector for a message.
+pub fn shown(selector: ValueRef) -> Typed {
+    Typed("LabelSelector", selector)
 }
 
 /// Whether a selector can be evaluated at all.
 pub fn is_valid(selector: ValueRef) -> bool {
     let mut errors = Errors::new();
-    check("", selector, &mut errors);
-    errors.into_inner().is_empty()
+    check(Field::new(""), selector, &mut errors);
+    errors.is_empty()
 }
 
 /// Whether a selector has no requirement.
 pub fn is_empty(selector: ValueRef) -> bool {
     selector.get("matchLabels").is_empty() && selector.get("matchExpressions").is_empty()
-}
-
-/// Whether a valid selector matches these labels.
-pub fn matches(selector: ValueRef, labels: ValueRef) -> bool {
-    selector.get("matchLabels").entries().all(|(key, value)| labels.get(key).is_str(value.str_or_empty()))
-        && selector.get("matchExpressions").iter().all(|expression| {
-            let value = labels.get(expression.get("key").str_or_empty()).as_str();
-            let listed = value.is_some_and(|value| expression.get("values").iter().any(|one| one.is_str(value)));
-            match expression.get("operator").str_or_empty() {
-                "In" => listed,
-                "NotIn" => !listed,
-                "Exists" => value.is_some(),
-                "DoesNotExist" => value.is_none(),
-                _ => false,
-            }
-        })
 }

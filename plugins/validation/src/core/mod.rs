@@ -1,28 +1,47 @@
 //! The core group.
 
-mod config;
+mod config_map;
+mod endpoints;
+mod limit_range;
 mod namespace;
-pub mod pod;
-mod resources;
-mod scheduling;
+mod node;
+pub(crate) mod pod;
+mod replication_controller;
+mod resource_quota;
 mod service;
-pub mod template;
+pub(crate) mod volume;
+pub(crate) mod volume_claim;
 
-#[cfg(test)]
-pub(crate) use resources::quantity;
+pub(crate) use config_map::{decode as decode_base64, json_error};
+pub(crate) use replication_controller::{always_restarts, status as replica_status};
 
-use crate::{Errors, Review};
+use crate::{Errors, Field, Review, events};
 
 /// Checks an object of the core group.
 pub fn check(review: &Review, errors: &mut Errors) {
     match review.kind {
-        "ConfigMap" => config::config_map(review, errors),
-        "Secret" => config::secret(review, errors),
-        "Namespace" => namespace::check(review, errors),
-        "Pod" => pod::check(review, errors),
-        "PodTemplate" => template::check("template", review.object.get("template"), None, errors),
-        "ReplicationController" => template::replication_controller(review, errors),
-        "Service" => service::check(review, errors),
+        "Pod" => return pod::check(review, errors),
+        "Namespace" => return namespace::check(review, errors),
+        "Node" => return node::check(review, errors),
+        "PersistentVolume" => return volume::check(review, errors),
+        "PersistentVolumeClaim" => return volume_claim::check(review, errors),
+        "ReplicationController" => return replication_controller::check(review, errors),
+        "ResourceQuota" => return resource_quota::check(review, errors),
+        "Service" => return service::check(review, errors),
+        _ => {}
+    }
+    if !review.is_main() {
+        return;
+    }
+    match review.kind {
+        "ConfigMap" => config_map::config_map(review, errors),
+        "Secret" => config_map::secret(review, errors),
+        "Endpoints" => endpoints::check(review, errors),
+        "Event" => events::check(review, errors),
+        "LimitRange" => limit_range::check(review, errors),
+        "PodTemplate" => {
+            pod::template(Field::new("template"), review.object.get("template"), review, errors);
+        }
         _ => {}
     }
 }

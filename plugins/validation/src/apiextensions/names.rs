@@ -1,0 +1,55 @@
+//! What the new kind is called.
+
+use portcullis_sdk::ValueRef;
+
+use crate::{Errors, Field, Review, SPEC, formats};
+
+/// The definition's own name follows from what it defines.
+pub(super) fn own_name(review: &Review, errors: &mut Errors) {
+    if review.update {
+        return;
+    }
+    let text = |of: ValueRef<'_>, name: &str| of.get(name).str_or_empty().to_owned();
+    let (spec, metadata) = (review.spec(), review.object.get("metadata"));
+    let wanted = format!("{}.{}", text(spec.get("names"), "plural"), text(spec, "group"));
+    let at = Field::new("metadata");
+    for member in ["generateName", "name"] {
+        let name = text(metadata, member);
+        if !name.is_empty() && name != wanted {
+            errors.invalid(at.child(member), &name, "must be spec.names.plural+\".\"+spec.group");
+        }
+    }
+}
+
+/// The names at `spec.names`.
+pub(super) fn check(names: ValueRef, errors: &mut Errors) {
+    let at = SPEC.child("names");
+    let text = |name| names.get(name).str_or_empty();
+    for member in ["plural", "singular", "kind", "listKind"] {
+        errors.needs(at.child(member), text(member));
+    }
+    for member in ["plural", "singular"] {
+        if !text(member).is_empty() {
+            errors.invalid_each(at.child(member), text(member), formats::dns_1035_label(text(member)));
+        }
+    }
+    for member in ["kind", "listKind"] {
+        let name = text(member);
+        for wrong in formats::dns_1035_label(&name.to_lowercase()).into_iter().filter(|_| !name.is_empty()) {
+            let detail = format!("may have mixed case, but should otherwise match: {wrong}");
+            errors.invalid(at.child(member), name, detail);
+        }
+    }
+    list(&at.child("shortNames"), names.get("shortNames"), errors);
+    if !text("kind").is_empty() && text("kind") == text("listKind") {
+        errors.invalid(at.child("listKind"), text("listKind"), "kind and listKind may not be the same");
+    }
+    list(&at.child("categories"), names.get("categories"), errors);
+}
+
+fn list(at: &Field, names: ValueRef, errors: &mut Errors) {
+    for (index, name) in names.iter().enumerate() {
+        let name = name.str_or_empty();
+        errors.invalid_each(at.index(index), name, formats::dns_1035_label(name));
+    }
+}

@@ -1,0 +1,286 @@
+//! What may change of a pod: nearly nothing, and a little more by `resize` and `ephemeralcontainers`.
+
+use portcullis_sdk::ValueRef;
+
+use super::{annotations, plain_image, whole};
+use crate::quantity::Quantity;
+use crate::shown::{Nothing, Typed, diff};
+use crate::values::{same, same_but, same_quantities};
+use crate::{Errors, Field, Review, SPEC, formats};
+
+const FREE: &str = "pod updates may not change fields other than `spec.containers[*].image`,\
+                    `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to \
+                    existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was \
+                    previously negative)";
+const NODES: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+
+/// An update of the pod itself, whose new form is good.
+pub(super) fn check(review: &Review, errors: &mut Errors) {
+    annotations::update(review, errors);
+    let (new, old) = (review.spec(), review.old_spec());
+    for list in ["containers", "initContainers"] {
+        let at = SPEC.child(list);
+        if new.get(list).len() != old.get(list).len() {
+            return errors.forbidden(at, "pod updates may not add or remove containers");
+        }
+        for (index, container) in new.get(list).iter().enumerate() {
+            let at = at.index(index);
+            errors.needs(at.child("image"), container.get("image").str_or_empty());
+            plain_image(&at, container, errors);
+        }
+    }
+    if !deadline(new, old, errors) {
+        return;
+    }
+    tolerations(new, old, errors);
+    gates(new, old, errors);
+    let gated = !old.get("schedulingGates").is_empty();
+    if gated {
+        placement(new, old, errors);
+    }
+    if !only_free_fields_differ(new, old, gated) {
+        let difference = diff::lines(&Typed("PodSpec", old).pretty(), &munged(new, old, gated));
+        errors.forbidden(SPEC, format!("{FREE}\n{difference}"));
+    }
+}
+
+/// A deadline may be set, and come nearer. `false` ends the check.
+fn deadline(new: ValueRef, old: ValueRef, errors: &mut Errors) -> bool {
+    let at = SPEC.child("activeDeadlineSeconds");
+    let before = old.get("activeDeadlineSeconds").as_i64();
+    match new.get("activeDeadlineSeconds").as_i64() {
+        Some(after) => {
+            if let Some(wrong) = formats::in_range(after, 0, i64::from(i32::MAX)) {
+                errors.invalid(at, &after, wrong);
+                return false;
+            }
+            if before.is_some_and(|before| after > before) {
+                errors.invalid(at, &after, "must be less than or equal to previous value");
+                return false;
+            }
+        }
+        None if before.is_some() => {
+            errors.invalid(at, &Nothing, "must not update from a positive integer to nil value");
+        }
+        None => {}
+    }
+    true
+}
+
+fn tolerations(new: ValueRef, old: ValueRef, errors: &mut Errors) {
+    let at = SPEC.child("tolerations");
+    let kept = |one: ValueRef| new.get("tolerations").iter().any(|other| same_but(one, other, &["tolerationSeconds"]));
+    if old.get("tolerations").iter().all(kept) {
+        super::scheduling::tolerations(&at, new.get("tolerations"), errors);
+    } else {
+        errors.forbidden(at, "existing toleration can not be modified except its tolerationSeconds");
+    }
+}
+
+fn gates(new: ValueRef, old: ValueRef, errors: &mut Errors) {
+    let at = SPEC.child("schedulingGates");
+    for (index, gate) in new.get("schedulingGates").iter().enumerate() {
+        let name = gate.get("name").str_or_empty();
+        if !old.get("schedulingGates").iter().any(|one| one.get("name").is_str(name)) {
+            let detail = format!("only deletion is allowed, but found new scheduling gate '{name}'");
+            errors.forbidden(at.index(index).child("name"), detail);
+        }
+    }
+}
+
+/// While a pod is held back, what it asks of nodes may become more.
+fn placement(new: ValueRef, old: ValueRef, errors: &mut Errors) {
+    let (selector, before) = (new.get("nodeSelector"), old.get("nodeSelector"));
+    if before.entries().any(|(key, value)| !selector.get(key).is_str(value.str_or_empty())) {
+        let detail = "only additions to spec.nodeSelector are allowed (no mutations or deletions)";
+        errors.invalid(SPEC.child("nodeSelector"), &selector, detail);
+    }
+    let terms = format!("/affinity/nodeAffinity/{NODES}/nodeSelectorTerms");
+    let (before, after) = (old.pointer(&terms), new.pointer(&terms));
+    let at = SPEC.child("affinity.nodeAffinity");
+    let at = at.child(NODES);
+    let at = at.child("nodeSelectorTerms");
+    if before.is_empty() {
+        return;
+    }
+    if before.len() != after.len() {
+        let detail = "no additions/deletions to non-empty NodeSelectorTerms list are allowed";
+        return errors.invalid(at, &after, detail);
+    }
+    for (index, (one, other)) in before.iter().zip(after.iter()).enumerate() {
+        if !only_adds(one, other) {
+            let shown = Typed("NodeSelectorTerm", other);
+            errors.invalid(at.index(index), &shown, "only additions are allowed (no mutations or deletions)");
+        }
+    }
+}
+
+fn only_adds(before: ValueRef, after: ValueRef) -> bool {
+    let lists = ["matchExpressions", "matchFields"];
+    if lists.iter().all(|list| before.get(list).is_empty()) {
+        return lists.iter().all(|list| after.get(list).is_empty());
+    }
+    lists.iter().all(|list| {
+        let (before, after) = (before.get(list), after.get(list));
+        before.len() <= after.len() && before.iter().zip(after.iter()).all(|(one, other)| same(one, other))
+    })
+}
+
+/// Members of a spec that are judged on their own.
+fn free(new: ValueRef, old: ValueRef, gated: bool) -> Vec<&'static str> {
+    let mut free = vec!["containers", "initContainers", "activeDeadlineSeconds", "tolerations", "schedulingGates"];
+    let grace = |spec: ValueRef| spec.get("terminationGracePeriodSeconds").as_i64();
+    if grace(old).is_some_and(|seconds| seconds < 0) && grace(new) == Some(1) {
+        free.push("terminationGracePeriodSeconds");
+    }
+    // The deprecated name of serviceAccountName follows it.
+    free.push("serviceAccount");
+    if gated {
+        free.extend(["nodeSelector", "affinity"]);
+    }
+    free
+}
+
+fn only_free_fields_differ(new: ValueRef, old: ValueRef, gated: bool) -> bool {
+    let containers =
+        |list| new.get(list).iter().zip(old.get(list).iter()).all(|(new, old)| same_container(new, old, &["image"]));
+    let affinity = !gated || same_but(new.get("affinity"), old.get("affinity"), &["nodeAffinity"]);
+    same_but(new, old, &free(new, old, gated)) && containers("containers") && containers("initContainers") && affinity
+}
+
+/// Whether two containers say the same, but for some members; quantities may be written differently.
+fn same_container(new: ValueRef, old: ValueRef, free: &[&str]) -> bool {
+    let free = [free, &["resources"]].concat();
+    let (asks, asked) = (new.get("resources"), old.get("resources"));
+    same_but(new, old, &free)
+        && same(asks.get("claims"), asked.get("claims"))
+        && ["limits", "requests"].iter().all(|list| same_quantities(asks.get(list), asked.get(list)))
+}
+
+/// The new spec for a message, with the old values where a change is allowed.
+fn munged(new: ValueRef, old: ValueRef, gated: bool) -> String {
+    let (mut spec, before) = (portcullis_sdk::to_json(new), portcullis_sdk::to_json(old));
+    for member in free(new, old, gated).into_iter().skip(2) {
+        spec[member] = before[member].clone();
+    }
+    for list in ["containers", "initContainers"] {
+        for (container, old) in
+            spec[list].as_array_mut().into_iter().flatten().zip(before[list].as_array().into_iter().flatten())
+        {
+            container["image"] = old["image"].clone();
+        }
+    }
+    crate::shown::pretty_json("PodSpec", &spec)
+}
+
+/// New ephemeral containers: those that are there stay as they are.
+pub(super) fn ephemeral_containers(review: &Review, errors: &mut Errors) {
+    whole(review, errors);
+    annotations::update(review, errors);
+    if annotations::is_mirror(review.old) {
+        return errors.forbidden(Field::new(""), "static pods do not support ephemeral containers");
+    }
+    let (at, new) = (SPEC.child("ephemeralContainers"), review.spec().get("ephemeralContainers"));
+    for old in review.old_spec().get("ephemeralContainers") {
+        let name = old.get("name").str_or_empty();
+        match new.iter().find(|one| one.get("name").is_str(name)) {
+            None => errors.forbidden(at, format!("existing ephemeral containers {name:?} may not be removed\n")),
+            Some(one) if !same(one, old) => {
+                let text = |value| Typed("EphemeralContainer", value).pretty();
+                let difference = diff::lines(&text(old), &text(one));
+                let detail = format!("existing ephemeral containers {name:?} may not be changed\n{difference}");
+                errors.forbidden(at, detail);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// Other requests and limits of cpu and memory for containers that run.
+pub(super) fn resize(review: &Review, errors: &mut Errors) {
+    whole(review, errors);
+    let (new, old) = (review.spec(), review.old_spec());
+    if annotations::is_mirror(review.old) {
+        return errors.forbidden(Field::new(""), "static pods cannot be resized");
+    }
+    if old.get("os").get("name").is_str("windows") {
+        return errors.forbidden(Field::new(""), "windows pods cannot be resized");
+    }
+    let lists = ["containers", "initContainers"];
+    for list in lists {
+        let names = |spec: ValueRef<'_>| -> Vec<String> {
+            spec.get(list).iter().map(|one| one.get("name").str_or_empty().to_owned()).collect()
+        };
+        if names(new) != names(old) {
+            return errors.forbidden(SPEC.child(list), format!("{list} may not be added or removed on resize"));
+        }
+    }
+    if quality(new) != quality(old) {
+        let class = review.object.get("status").get("qosClass").str_or_empty();
+        errors.invalid(SPEC, class, "Pod QOS Class may not change as a result of resizing");
+    }
+    for list in lists {
+        let at = SPEC.child(list);
+        for (index, (new, old)) in new.get(list).iter().zip(old.get(list).iter()).enumerate() {
+            if list == "containers" || new.get("restartPolicy").is_str("Always") {
+                let at = at.index(index);
+                removed(&at.child("resources"), new.get("resources"), old.get("resources"), errors);
+            }
+        }
+    }
+    for (new, old) in new.get("containers").iter().zip(old.get("containers").iter()) {
+        if !only_cpu_and_memory(new, old) {
+            errors.forbidden(SPEC, "only cpu and memory resources are mutable");
+        }
+    }
+    for (new, old) in new.get("initContainers").iter().zip(old.get("initContainers").iter()) {
+        if new.get("restartPolicy").is_str("Always") {
+            if !only_cpu_and_memory(new, old) {
+                errors.forbidden(SPEC, "only cpu and memory resources for sidecar containers are mutable");
+            }
+        } else if !same_container(new, old, &[]) {
+            errors.forbidden(SPEC, "resources for non-sidecar init containers are immutable");
+        }
+    }
+}
+
+fn removed(at: &Field, new: ValueRef, old: ValueRef, errors: &mut Errors) {
+    for list in ["requests", "limits"] {
+        if old.get(list).entries().any(|(name, _)| new.get(list).get(name).is_none()) {
+            errors.forbidden(at.child(list), format!("resource {list} cannot be removed"));
+        }
+    }
+}
+
+fn only_cpu_and_memory(new: ValueRef, old: ValueRef) -> bool {
+    let rest = |list: &str| {
+        let (new, old) = (new.get("resources").get(list), old.get("resources").get(list));
+        let other = |name: &str| !matches!(name, "cpu" | "memory");
+        let equal = |one: ValueRef, two: ValueRef| Quantity::read(one) == Quantity::read(two);
+        new.entries().filter(|(name, _)| other(name)).all(|(name, value)| equal(value, old.get(name)))
+            && old.entries().filter(|(name, _)| other(name)).all(|(name, value)| equal(value, new.get(name)))
+            && (!old.is_none() || new.is_empty() || list == "requests" || list == "limits")
+    };
+    rest("requests") && rest("limits") && same_but(new, old, &["resources"])
+}
+
+/// How much a pod's containers are promised: all of what they may use, some, or nothing.
+fn quality(spec: ValueRef) -> &'static str {
+    let (mut any, mut all) = (false, true);
+    for container in spec.get("containers").iter().chain(spec.get("initContainers").iter()) {
+        for resource in ["cpu", "memory"] {
+            let amount = |list: &str| {
+                let value = Quantity::read(container.get("resources").get(list).get(resource));
+                value.filter(|amount| *amount > Quantity::ZERO)
+            };
+            let (asked, most) = (amount("requests"), amount("limits"));
+            any |= asked.is_some() || most.is_some();
+            all &= most.is_some() && asked.is_none_or(|asked| Some(asked) == most);
+        }
+    }
+    match (any, all) {
+        (false, _) => "BestEffort",
+        (true, true) => "Guaranteed",
+        (true, false) => "Burstable",
+    }
+}
