@@ -85,7 +85,7 @@ pub struct ServerConfig {
     pub default_unreachable_toleration_seconds: i64,
     /// `--event-ttl`. Default one hour.
     pub event_ttl: Duration,
-    /// `--allow-privileged`. Default on, as clusters set it.
+    /// `--allow-privileged`: whether containers may be privileged. Default on, as clusters set it.
     pub allow_privileged: bool,
     /// `--kubelet-certificate-authority`: the CA that kubelets' serving certificates are verified against; default the
     /// cluster's own.

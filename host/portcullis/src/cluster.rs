@@ -76,7 +76,8 @@ fn embedded_config(config: &ServerConfig) -> anyhow::Result<HashMap<String, Valu
         "issuers": config.service_account_issuers,
         "audiences": config.audiences(),
     });
-    Ok(HashMap::from([("authn-bearer".to_owned(), bearer)]))
+    let objects = json!({"allowPrivileged": config.allow_privileged});
+    Ok(HashMap::from([("authn-bearer".to_owned(), bearer), ("validate-objects".to_owned(), objects)]))
 }
 
 impl ApiServerRole {
@@ -90,7 +91,7 @@ impl ApiServerRole {
     /// # Errors
     /// If the process cannot start, or the listener fails.
     pub async fn run(self, roles: Roles, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let config = self.flags.config()?;
+        let config = self.flags.config(matches!(roles, Roles::All(_)))?;
         let audit = self.flags.audit.open()?;
         let data_dir = config.data_dir.clone();
         std::fs::create_dir_all(&data_dir).with_context(|| data_dir.display().to_string())?;

@@ -50,6 +50,9 @@ pub struct ServerFlags {
     /// Whether requests without a credential are served, as system:anonymous
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     pub anonymous_auth: bool,
+    /// Whether containers may be privileged; if it is not said: in a cluster started as a whole they may
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    pub allow_privileged: Option<bool>,
     /// Versions and resources to serve or not: api/all=true, storage.k8s.io/v1beta1=true
     #[arg(long, value_delimiter = ',')]
     pub runtime_config: Vec<String>,
@@ -73,8 +76,8 @@ pub struct ServerFlags {
 }
 
 impl ServerFlags {
-    /// The server's settings.
-    pub fn config(&self) -> anyhow::Result<ServerConfig> {
+    /// The server's settings; `whole` if the other roles of a cluster are in the process too.
+    pub fn config(&self, whole: bool) -> anyhow::Result<ServerConfig> {
         let range = |text: &String| text.parse().map_err(|_| anyhow::anyhow!("{text:?} is not an address range"));
         Ok(ServerConfig {
             data_dir: self.data_dir.clone(),
@@ -84,6 +87,7 @@ impl ServerFlags {
             api_audiences: self.api_audiences.clone(),
             token_auth_file: self.token_auth_file.clone(),
             anonymous_auth: self.anonymous_auth,
+            allow_privileged: self.allow_privileged.unwrap_or(whole),
             runtime_config: self.runtime_config.clone(),
             tls_cert_file: self.tls_cert_file.clone(),
             tls_private_key_file: self.tls_private_key_file.clone(),
