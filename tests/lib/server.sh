@@ -15,7 +15,7 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1
 launch() {
     "$PORTCULLIS" "$ROLE" --data-dir "$DATA" --bind "127.0.0.1:$PORT" "${FLAGS[@]}" >"$DATA.log" 2>&1 &
     SERVER=$!
-    for _ in $(seq 1 100); do
+    for _ in $(seq 1 600); do
         if curl -sfk "https://127.0.0.1:$PORT/readyz" >/dev/null; then return 0; fi
         kill -0 "$SERVER" 2>/dev/null || { cat "$DATA.log" >&2; fail "the server ended"; }
         sleep 0.1

@@ -19,7 +19,7 @@ pub fn plugins() -> Vec<Value> {
         (
             "admission-defaults",
             json!({"stage": "mutator", "order": -90, "grants": {"clusterRead": true},
-                   "match": {"operations": ["CREATE"], "apiGroups": ["", "storage.k8s.io"],
+                   "match": {"operations": ["CREATE", "UPDATE"], "apiGroups": ["", "storage.k8s.io"],
                              "resources": ["pods", "nodes", "persistentvolumes", "persistentvolumeclaims",
                                            "volumeattributesclasses"]}}),
         ),

@@ -54,14 +54,22 @@ const NOT_READY: &str = "node.kubernetes.io/not-ready";
 /// as a sentence.
 pub type Get<'a> = &'a dyn Fn(&str, &str, &[&str]) -> Result<Option<Vec<u8>>, String>;
 
-/// What a new object gets.
+/// What a new object gets, and a changed pod gets back.
 pub fn mutate(config: &Config, input: &Input, get: Get) -> Mutation {
-    if input.str(1) != "CREATE" || !input.str(2).is_empty() {
+    if !input.str(2).is_empty() {
         return Mutation::none();
     }
     let spec = input.get(0);
     let mut patch = Patch::new();
     let resource = input.str(3);
+    match (input.str(1), resource) {
+        ("CREATE", _) => {}
+        ("UPDATE", "pods") => {
+            add_tolerations(config, spec, Vec::new(), &mut patch);
+            return Mutation::patch(patch.into_operations());
+        }
+        _ => return Mutation::none(),
+    }
     if let Some((_, finalizer)) = PROTECTED.iter().find(|(protected, _)| *protected == resource) {
         add_finalizer(input.get(4), finalizer, &mut patch);
         return Mutation::patch(patch.into_operations());

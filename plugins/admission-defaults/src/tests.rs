@@ -118,3 +118,17 @@ fn runtime_classes() {
         Err("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"),
     );
 }
+
+#[test]
+fn changed_objects() {
+    let written = |resource: &str| -> Vec<String> {
+        let request = json!({"operation": "UPDATE", "resource": {"resource": resource}});
+        let document = json!({"object": {"spec": {}}, "request": request});
+        let none = |_: &str, _: &str, _: &[&str]| Ok(None);
+        let mutation = mutate(&Config::default(), &Input::new(&project(&document, &PATHS)), &none);
+        mutation.patch.into_iter().map(|operation| operation.path).collect()
+    };
+    // A client that puts a pod without them does not mean to take them away.
+    assert_eq!(written("pods"), ["/spec/tolerations"]);
+    assert!(written("nodes").is_empty() && written("persistentvolumeclaims").is_empty());
+}
