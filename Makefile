@@ -30,11 +30,13 @@ guests: deps ## the first-party components and the test guests, as target/guests
 
 build: guests ## everything; leaves target/release/portcullis
 	cargo build --release --locked -p portcullis
+	$(BIN) plugin precompile
 
 # The binary and all tests in one go: Cargo picks features for the packages that it is asked for, and would compile many
 # dependencies twice if it were asked twice.
 build-tests: guests
 	cargo build --release --locked --workspace --bins --tests
+	$(BIN) plugin precompile
 
 up: build ## build, then run a whole cluster in the foreground; flags in ARGS="--bind …"
 	exec $(BIN) up $(ARGS)

@@ -35,6 +35,9 @@ const MAX_MODULE: usize = 256 << 20;
 pub struct RuntimeConfig {
     /// The data directory; modules and compiled code go into `modules/` and `compiled/` below it.
     pub data_dir: PathBuf,
+    /// Another data directory, whose `compiled/` is read (and never written) before a component is compiled: what came
+    /// with the program. It is trusted as the program is.
+    pub shipped: Option<PathBuf>,
     /// How exactly deadlines are kept (default 5 ms).
     pub tick: Duration,
     /// How many instances of all plugins together there may be (default 1,000).
@@ -47,9 +50,14 @@ pub struct RuntimeConfig {
 pub struct RuntimeError(pub String);
 
 impl RuntimeConfig {
+    /// The same, with what came with the program.
+    pub fn with_shipped(self, shipped: Option<PathBuf>) -> RuntimeConfig {
+        RuntimeConfig { shipped, ..self }
+    }
+
     /// The defaults, with this data directory.
     pub fn new(data_dir: impl Into<PathBuf>) -> RuntimeConfig {
-        RuntimeConfig { data_dir: data_dir.into(), tick: Duration::from_millis(5), instances: 1000 }
+        RuntimeConfig { data_dir: data_dir.into(), shipped: None, tick: Duration::from_millis(5), instances: 1000 }
     }
 }
 
@@ -69,7 +77,7 @@ impl Runtime {
     pub fn new(config: RuntimeConfig) -> Result<Runtime, RuntimeError> {
         let engine = engine::make(&config)?;
         let modules = Modules::open(&config.data_dir)?;
-        let artifacts = Artifacts::open(&config.data_dir, &engine)?;
+        let artifacts = Artifacts::open(&config.data_dir, config.shipped.as_deref(), &engine)?;
         Ok(Runtime(Arc::new(Inner { engine, modules, artifacts, config })))
     }
 

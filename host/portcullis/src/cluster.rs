@@ -23,12 +23,12 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::flags::{Plugins, ServerFlags, UpFlags};
-use crate::in_process;
 use crate::kubelet;
 use crate::placement::ComponentPolicies;
 use crate::plugin_host::ServerHost;
 use crate::plugin_sync::PluginSync;
 use crate::roles::{self, ServingFlags};
+use crate::{in_process, plugin_cli};
 
 /// How long the workloads of this process get to stop with it.
 const KUBELET_STOPS_WITHIN: Duration = Duration::from_secs(5);
@@ -102,7 +102,7 @@ impl ApiServerRole {
         let tokens = Arc::new(TokenIssuer::new(&config, &pki)?);
         let host = ServerHost::new(&tokens)?;
         let manager = Arc::new(PluginManager::new(
-            Runtime::new(RuntimeConfig::new(&data_dir))?,
+            Runtime::new(RuntimeConfig::new(&data_dir).with_shipped(plugin_cli::shipped()))?,
             Arc::clone(&host) as Arc<dyn portcullis_policy::PolicyHost>,
             ManagerConfig { data_dir: data_dir.clone(), embedded_config: embedded_config(&config)? },
         ));

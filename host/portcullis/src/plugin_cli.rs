@@ -22,6 +22,8 @@ pub enum PluginCommand {
         #[command(flatten)]
         cluster: ClusterFlags,
     },
+    /// Compile the components that this program embeds, into a folder beside it, so that a first start need not
+    Precompile,
     /// Say what a component is: its stage, its imports, the grants it needs
     Inspect {
         /// The component
@@ -92,6 +94,7 @@ fn default_kubeconfig() -> Option<PathBuf> {
 pub async fn run(command: PluginCommand) -> anyhow::Result<()> {
     match command {
         PluginCommand::Push { file, cluster } => push(&file, &cluster).await,
+        PluginCommand::Precompile => precompile().await,
         PluginCommand::Inspect { file } => inspect(&file).await,
     }
 }
@@ -107,6 +110,22 @@ async fn push(file: &Path, cluster: &ClusterFlags) -> anyhow::Result<()> {
     let path = MODULES.path("", &modules::name_of(&digest), "content");
     client.call(Method::PUT, &path, "application/wasm", "application/json", bytes).await?;
     println!("{digest}");
+    Ok(())
+}
+
+/// The folder of compiled components that comes with this program: beside it, under its name.
+pub fn shipped() -> Option<PathBuf> {
+    Some(std::env::current_exe().ok()?.with_extension("components"))
+}
+
+async fn precompile() -> anyhow::Result<()> {
+    let folder = shipped().context("this program does not know where it is")?;
+    let runtime = Runtime::new(RuntimeConfig::new(&folder))?;
+    let compile = |component: &'static portcullis_first_party::Component| {
+        let runtime = runtime.clone();
+        async move { runtime.inspect(Bytes::from_static(component.bytes)).await }
+    };
+    futures::future::try_join_all(portcullis_first_party::COMPONENTS.iter().map(compile)).await?;
     Ok(())
 }
 

@@ -26,6 +26,7 @@ use self::follow::PluginFollower;
 use self::serving::Serving;
 pub use self::serving::ServingFlags;
 use crate::placement::ComponentPolicies;
+use crate::plugin_cli;
 
 /// The port of the scheduler's health and metrics.
 pub const SCHEDULER_PORT: u16 = 10259;
@@ -84,7 +85,7 @@ pub async fn scheduler(flags: SchedulerFlags, shutdown: CancellationToken) -> an
     let client = connect(&flags.kubeconfig)?;
     std::fs::create_dir_all(&flags.data_dir).with_context(|| flags.data_dir.display().to_string())?;
     let manager = Arc::new(PluginManager::new(
-        Runtime::new(RuntimeConfig::new(&flags.data_dir))?,
+        Runtime::new(RuntimeConfig::new(&flags.data_dir).with_shipped(plugin_cli::shipped()))?,
         Arc::new(DetachedHost::default()),
         ManagerConfig { data_dir: flags.data_dir.clone(), embedded_config: Default::default() },
     ));

@@ -74,7 +74,8 @@ impl Load {
         let start = self.server.usage()?;
         println!("at rest: {:.0} MB resident", start.resident as f64 / 1e6);
         report::heading();
-        let bodies: Arc<Vec<Bytes>> = Arc::new((0..self.options.pods).map(|n| pod(&name(n), self.options.size)).collect());
+        let bodies: Arc<Vec<Bytes>> =
+            Arc::new((0..self.options.pods).map(|n| pod(&name(n), self.options.size)).collect());
         self.each("create", "creates", |path, n| (Method::POST, path.to_owned(), JSON, bodies[n].clone())).await?;
         self.each("get", "gets", |path, n| (Method::GET, format!("{path}/{}", name(n)), JSON, Bytes::new())).await?;
         self.lists().await?;
@@ -85,7 +86,8 @@ impl Load {
             (Method::PATCH, format!("{path}/{}", name(n)), MERGE, patch.into())
         })
         .await?;
-        self.each("delete", "deletes", |path, n| (Method::DELETE, format!("{path}/{}", name(n)), JSON, Bytes::new())).await?;
+        self.each("delete", "deletes", |path, n| (Method::DELETE, format!("{path}/{}", name(n)), JSON, Bytes::new()))
+            .await?;
         self.server.call(Method::DELETE, &format!("/api/v1/namespaces/{NAMESPACE}"), JSON, Bytes::new()).await?;
         Ok(())
     }
@@ -129,7 +131,14 @@ impl Load {
             latencies.push(began.elapsed());
         }
         let usage = (before, self.server.usage()?);
-        report::line(Outcome { name: "list", unit: "lists", count: latencies.len(), wall: began.elapsed(), latencies, usage });
+        report::line(Outcome {
+            name: "list",
+            unit: "lists",
+            count: latencies.len(),
+            wall: began.elapsed(),
+            latencies,
+            usage,
+        });
         println!("{:<12} {:.1} MB each", "", bytes as f64 / 1e6);
         Ok(())
     }
@@ -152,7 +161,14 @@ impl Load {
             }
         }
         let usage = (before, self.server.usage()?);
-        report::line(Outcome { name: "paged list", unit: "pages", count: latencies.len(), wall: began.elapsed(), latencies, usage });
+        report::line(Outcome {
+            name: "paged list",
+            unit: "pages",
+            count: latencies.len(),
+            wall: began.elapsed(),
+            latencies,
+            usage,
+        });
         Ok(())
     }
 
@@ -185,11 +201,20 @@ impl Load {
             self.server.call(Method::PATCH, &format!("{}/{}", self.pods, name(0)), MERGE, patch.into()).await?;
         }
         let all = futures::future::join_all(watchers);
-        tokio::time::timeout(Duration::from_secs(60), all).await.context("watchers did not get their events in time")?;
+        tokio::time::timeout(Duration::from_secs(60), all)
+            .await
+            .context("watchers did not get their events in time")?;
         let count = delivered.load(Ordering::Relaxed);
         ensure!(count == wanted, "{count} events were delivered, and {wanted} were to be");
         let usage = (before, self.server.usage()?);
-        report::line(Outcome { name: "watch", unit: "events", count, wall: began.elapsed(), latencies: Vec::new(), usage });
+        report::line(Outcome {
+            name: "watch",
+            unit: "events",
+            count,
+            wall: began.elapsed(),
+            latencies: Vec::new(),
+            usage,
+        });
         Ok(())
     }
 }

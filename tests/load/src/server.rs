@@ -71,7 +71,8 @@ impl Server {
     pub fn usage(&self) -> Result<Usage> {
         let mut sum = Usage::default();
         for pid in &self.pids {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid}"))?;
+            let stat =
+                std::fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid}"))?;
             let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
             let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or_default();
             // Clock ticks are hundredths of a second and pages 4 KiB on Linux's usual configuration.

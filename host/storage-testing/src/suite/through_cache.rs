@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_storage::cache::{CacheHub, EventKind, HubOptions, JsonCodec, SelectableField, WatchItem, WatchRequest, WatchStart};
+use portcullis_storage::cache::{
+    CacheHub, EventKind, HubOptions, JsonCodec, SelectableField, WatchItem, WatchRequest, WatchStart,
+};
 use portcullis_storage::{Expect, Store, StoreError};
 
 use super::WITHIN;

@@ -58,10 +58,7 @@ async fn limit_ranges_fill_in_and_refuse() {
     let (code, refused) =
         fixture.admin("POST", "/api/v1/namespaces/ns/pods", pod("b", json!({"limits": {"cpu": "3"}}))).await;
     assert_eq!(code, 403, "{refused}");
-    assert_eq!(
-        refused["message"],
-        "pods \"b\" is forbidden: maximum cpu usage per Container is 2, but limit is 3"
-    );
+    assert_eq!(refused["message"], "pods \"b\" is forbidden: maximum cpu usage per Container is 2, but limit is 3");
 }
 
 #[tokio::test]

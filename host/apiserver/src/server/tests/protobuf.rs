@@ -29,7 +29,10 @@ async fn objects_lists_statuses_and_watches() {
     assert_eq!(list["items"].as_array().map(Vec::len), Some(4), "{list}");
     assert_eq!(list["items"][0]["status"]["phase"], "Active");
     let status = decoded(&fixture, "/api/v1/namespaces/nope", 404).await;
-    assert_eq!((&status["kind"], &status["reason"], &status["code"]), (&json!("Status"), &json!("NotFound"), &json!(404)));
+    assert_eq!(
+        (&status["kind"], &status["reason"], &status["code"]),
+        (&json!("Status"), &json!("NotFound"), &json!(404))
+    );
     let metadata = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
     let (code, content_type, body) = ask(&fixture, "/api/v1/namespaces", metadata).await;
     assert_eq!((code, content_type.as_str()), (200, PROTOBUF));
