@@ -52,7 +52,7 @@ restart_server
 
 say "a definition ends with its instances"
 kubectl delete crd boats.harbour.example.test --timeout=20s
-expect_error "the server doesn't have a resource type" kubectl get boats
+expect_error 'could not find the requested resource' kubectl get boats
 kubectl apply -f "$HERE/crd.yaml"
 retry 5 kubectl get boats
 [ -z "$(kubectl get boats -o name)" ] || fail "an instance outlived its definition"

@@ -51,7 +51,7 @@ soon 3 .status.readyReplicas statefulset db
 is 'db-0 db-1 db-2' kubectl get pods -l app=db --sort-by=.metadata.creationTimestamp -o 'jsonpath={.items[*].metadata.name}'
 is 'data-db-0 data-db-1 data-db-2' kubectl get persistentvolumeclaims -o 'jsonpath={.items[*].metadata.name}'
 kubectl set image statefulset/db db=example.test/db:2 >out
-says 'roll(ing update|ed out).*complete' kubectl rollout status statefulset db --timeout=30s
+says 'roll(ing update|ed out| out).*complete' kubectl rollout status statefulset db --timeout=30s
 says '^2 ' kubectl rollout history statefulset db
 says 'rolled back' kubectl rollout undo statefulset db
 kubectl scale statefulset db --replicas=1 >out
