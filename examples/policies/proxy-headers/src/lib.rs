@@ -62,8 +62,7 @@ mod tests {
     fn only_known_proxies_are_believed() {
         let config: Config = serde_json::from_value(json!({"proxies": ["front-proxy"]})).expect("a configuration");
         let check = |proxy: Value, headers: Value, expected: &str| {
-            let document =
-                json!({"tls": {"peerCertificates": [{"subject": {"commonName": proxy}}]}, "request": {"headers": headers}});
+            let document = json!({"tls": {"peerCertificates": [{"subject": {"commonName": proxy}}]}, "request": {"headers": headers}});
             let found = match authenticate(&config, &Input::new(&project(&document, &PATHS))) {
                 Outcome::Authenticated(user) => format!("{} {:?}", user.username, user.groups),
                 Outcome::NoOpinion => "no opinion".to_owned(),
