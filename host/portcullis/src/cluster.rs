@@ -170,7 +170,8 @@ impl ApiServerRole {
         roles::serve_beside(&serving, beside.controller_manager_secure_port, &metrics, shutdown.clone())?;
         let client = in_process::client(server, Component::ControllerManager);
         let config = ControllersConfig { root_ca: server.pki.ca_pem().to_owned(), controllers: Vec::new() };
-        // No other process can have this data directory, so that there is nobody to hold an election with.
+        // `up` is for one process: with the embedded store no other can have its data directory, and with etcd it is for
+        // whoever starts it to start one only. Several servers on one etcd run the roles apart, with an election.
         end_with(shutdown, roles::lead_controllers(client, None, config, shutdown.clone()));
 
         let metrics = Arc::new(Metrics::default());
