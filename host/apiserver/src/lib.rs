@@ -19,6 +19,7 @@ pub mod handlers;
 pub mod health;
 pub mod modules;
 pub mod negotiation;
+pub mod outbound;
 pub mod ownership;
 pub mod pki;
 pub mod policies;

@@ -27,6 +27,7 @@ use crate::handlers::scope::cache_of;
 use crate::health::Health;
 use crate::modules::{self, ModuleTransfers};
 use crate::negotiation::{Output, header, negotiate_plain};
+use crate::outbound::Outbound;
 use crate::pki::Pki;
 use crate::policies::Policies;
 use crate::server_config::ServerConfig;
@@ -72,6 +73,8 @@ pub struct ApiServer {
     audit: OnceLock<Arc<Audit>>,
     /// Compiled admission policies.
     pub policies: Policies,
+    /// Requests of the server's own to servers that objects name.
+    pub outbound: Outbound,
 }
 
 /// What an [`ApiServer`] is made of that it does not make itself.
@@ -109,6 +112,7 @@ impl ApiServer {
             modules: ModuleTransfers::default(),
             audit: OnceLock::new(),
             policies: Policies::default(),
+            outbound: Outbound::default(),
             tenant: parts.tenant,
             config: parts.config,
             store: parts.store,

@@ -9,8 +9,10 @@ use crate::error::ClientError;
 
 mod dial;
 mod https;
+mod stream;
 pub use dial::{authority, dial};
 pub use https::{HttpsTransport, client_tls};
+pub use stream::Stream;
 
 /// A response body as it streams in: a watch's never ends by itself.
 pub type ClientBody = UnsyncBoxBody<Bytes, ClientError>;

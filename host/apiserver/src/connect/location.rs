@@ -10,7 +10,7 @@ use portcullis_machinery::{Status, Value, object};
 
 use super::Target;
 use crate::handlers::Scope;
-use crate::handlers::scope::{cache_of, store_error};
+use crate::outbound::resolve::{self, Ready};
 use crate::pki::Component;
 
 const KUBELET_PORT: u16 = 10250;
@@ -128,36 +128,19 @@ async fn pod(scope: &Scope, path: String) -> Result<Target, Status> {
 async fn service(scope: &Scope, path: String) -> Result<Target, Status> {
     let id = Id::parse(&scope.name, "service")?;
     let service = super::find(&Scope { name: id.name.to_owned(), ..scope.clone() }).await?;
-    let mut port_name = id.port.to_owned();
-    if let Ok(number) = id.port.parse::<i64>() {
-        let ports = object::list_at(&service, &["spec", "ports"]);
-        let port = ports
-            .iter()
-            .find(|port| object::i64_at(port, &["port"]) == Some(number))
-            .ok_or_else(|| Status::unavailable(format!("no service port {number} found for service {:?}", id.name)))?;
-        port_name = object::str_at(port, &["name"]).unwrap_or("").to_owned();
-    }
-    let mut found = Vec::new();
-    for slice in slices(scope, id.name).await? {
-        let ports = object::list_at(&slice, &["ports"]);
-        let named = ports.iter().find(|port| object::str_at(port, &["name"]).unwrap_or("") == port_name);
-        let Some(port) = named.and_then(|port| u16::try_from(object::i64_at(port, &["port"])?).ok()) else { continue };
-        for endpoint in object::list_at(&slice, &["endpoints"]) {
-            let unready = object::get_at(endpoint, &["conditions", "ready"]) == Some(&Value::Bool(false));
-            let addresses = object::list_at(endpoint, &["addresses"]).iter().filter_map(Value::as_str);
-            if let (false, Some(address)) = (unready, addresses.map(str::to_owned).next()) {
-                found.push((address, port, endpoint.clone()));
-            }
-        }
-    }
+    let port_name = match id.port.parse::<i64>() {
+        Ok(number) => resolve::port_name(&service, number)?,
+        Err(_) => id.port.to_owned(),
+    };
+    let mut found = resolve::ready(&scope.server, &scope.namespace, id.name, &port_name).await?;
     // Any of them will do; the first that is a pod's is taken from a random place on.
     let start = if found.is_empty() { 0 } else { rand::random::<u32>() as usize % found.len() };
     found.rotate_left(start);
-    for (address, port, endpoint) in found {
-        if let Ok(ip) = proxyable(Some(&address))
-            && is_of_pod(scope, &address, &endpoint).await
+    for ready in found {
+        if let Ok(ip) = proxyable(Some(&ready.address))
+            && is_of_pod(scope, &ready).await
         {
-            return Ok(Target { tls: any_server(id.tls)?, host: ip.to_string(), port, path });
+            return Ok(Target { tls: any_server(id.tls)?, host: ip.to_string(), port: ready.port, path });
         }
     }
     Err(Status::unavailable(format!("no endpoints available for service {:?}", scope.name)))
@@ -165,8 +148,9 @@ async fn service(scope: &Scope, path: String) -> Result<Target, Status> {
 
 /// Whether an endpoint's address is that of the pod it refers to: whoever may write endpoints may not point the server at
 /// other machines by that.
-async fn is_of_pod(scope: &Scope, address: &str, endpoint: &Value) -> bool {
-    let target = |field: &str| object::str_at(endpoint, &["targetRef", field]).unwrap_or("");
+async fn is_of_pod(scope: &Scope, ready: &Ready) -> bool {
+    let address = ready.address.as_str();
+    let target = |field: &str| object::str_at(&ready.target, &[field]).unwrap_or("");
     if target("kind") != "Pod" {
         return false;
     }
@@ -175,18 +159,6 @@ async fn is_of_pod(scope: &Scope, address: &str, endpoint: &Value) -> bool {
     };
     let mut ips = object::list_at(&pod, &["status", "podIPs"]).iter().filter_map(|ip| object::str_at(ip, &["ip"]));
     object::str_at(&pod, &["status", "podIP"]) == Some(address) || ips.any(|ip| ip == address)
-}
-
-/// The endpoint slices of a service.
-async fn slices(scope: &Scope, service: &str) -> Result<Vec<Arc<Value>>, Status> {
-    let registry = scope.server.registry.load_full();
-    let definition = registry
-        .resource("discovery.k8s.io", "v1", "endpointslices")
-        .ok_or_else(|| Status::internal("endpointslices are not served"))?;
-    let all = cache_of(&scope.server, definition).snapshot(None).await.map_err(|error| store_error(&error))?;
-    let prefix = definition.key_prefix(Some(&scope.namespace));
-    let found = all.under(&prefix, None).map(|found| found.value());
-    Ok(found.filter(|slice| object::label(slice, "kubernetes.io/service-name") == Some(service)).collect())
 }
 
 async fn node(scope: &Scope, path: String) -> Result<Target, Status> {
