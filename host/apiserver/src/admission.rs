@@ -6,6 +6,7 @@
 pub mod classes;
 pub mod limits;
 pub mod quota;
+pub mod reinvocation;
 pub mod signing;
 
 use std::sync::{Arc, OnceLock};

@@ -11,9 +11,11 @@ use portcullis_client::client::escape;
 use portcullis_machinery::{Status, Value, object};
 use serde_json::json;
 
-use crate::admission::Operation;
-use crate::handlers::{Scope, get};
+use crate::admission::reinvocation::Reinvocation;
+use crate::admission::{AdmissionAttributes, Operation};
+use crate::handlers::{Scope, carried, get};
 use crate::request_info::{first, flag};
+use crate::webhooks;
 
 mod forward;
 mod location;
@@ -45,7 +47,17 @@ async fn admit(scope: &Scope, mut options: Value, found: Option<Arc<Value>>) -> 
     let mut attributes = scope.attributes(Operation::Connect, &scope.name, false, Value::Null);
     attributes.old_object = found;
     scope.server.admission.mutate(&scope.cx, &attributes, &mut options).await?;
-    scope.server.admission.validate(&scope.cx, &attributes, &Arc::new(options)).await
+    // What is connected to is not changed by connecting, so others do not see an old object.
+    let seen = AdmissionAttributes { old_object: None, ..attributes.clone() };
+    let of_options = carried::scope_of_body(scope);
+    let mut rounds = Reinvocation::default();
+    webhooks::mutate(&of_options, &seen, &mut options, &mut rounds).await?;
+    if rounds.go_on() {
+        webhooks::mutate(&of_options, &seen, &mut options, &mut rounds).await?;
+    }
+    let options = Arc::new(options);
+    scope.server.admission.validate(&scope.cx, &attributes, &options).await?;
+    webhooks::validate(&of_options, &seen, &options).await
 }
 
 /// exec, attach and port-forward: an upgraded connection to the pod's kubelet.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use portcullis_storage::Tenant;
 
-use crate::audit::Record;
+use crate::audit::{Level, Record};
 
 /// A caller, as authentication established it (`authentication.k8s.io` UserInfo).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,6 +68,13 @@ impl RequestContext {
     pub fn annotate(&self, key: &str, value: &str) {
         if let Some(record) = &self.audit {
             record.annotate(key, value);
+        }
+    }
+
+    /// The same for a fact that is recorded only where the policy wants as much as `level`.
+    pub fn annotate_at(&self, level: Level, key: &str, value: &str) {
+        if let Some(record) = &self.audit {
+            record.annotate_at(level, key, value);
         }
     }
 

@@ -7,7 +7,7 @@ use portcullis_machinery::{Status, Value};
 use crate::admission::AdmissionAttributes;
 use crate::customresources::rules;
 use crate::handlers::Scope;
-use crate::policies;
+use crate::{policies, webhooks};
 
 /// Adds to what the object validators found what is wrong with the object's expressions.
 ///
@@ -25,6 +25,9 @@ pub fn check(
         (true, "CustomResourceDefinition") => rules::check_definition(object, old),
         (true, "ValidatingAdmissionPolicy") if old.is_none_or(|old| old.get("spec") != object.get("spec")) => {
             policies::definition::check(object)
+        }
+        (true, "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration") => {
+            webhooks::definition::check(object, old)
         }
         _ => Vec::new(),
     };

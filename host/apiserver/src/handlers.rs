@@ -2,6 +2,7 @@
 //! in [`crate::strategy`].
 
 pub mod body;
+pub mod carried;
 pub mod component_status;
 pub mod create;
 pub mod delete;

@@ -32,6 +32,7 @@ pub mod server_config;
 pub mod strategy;
 pub mod system_objects;
 pub mod tokens;
+pub mod webhooks;
 pub mod yaml;
 
 pub use axum::body::Body;

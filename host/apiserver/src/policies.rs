@@ -8,7 +8,7 @@
 
 pub mod compiled;
 pub mod definition;
-mod environment;
+pub mod environment;
 mod matching;
 
 use std::collections::HashMap;

@@ -33,6 +33,7 @@ use crate::policies::Policies;
 use crate::server_config::ServerConfig;
 use crate::strategy::allocate::Reservations;
 use crate::tokens::TokenIssuer;
+use crate::webhooks::Webhooks;
 use crate::{bootstrap, dispatch, handlers, health, request_info, respond};
 
 static AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
@@ -75,6 +76,8 @@ pub struct ApiServer {
     pub policies: Policies,
     /// Requests of the server's own to servers that objects name.
     pub outbound: Outbound,
+    /// Admission webhooks.
+    pub webhooks: Webhooks,
 }
 
 /// What an [`ApiServer`] is made of that it does not make itself.
@@ -104,9 +107,12 @@ pub struct Parts {
 impl ApiServer {
     /// A server of its parts. It answers at once; [`Self::start`] makes it ready.
     pub fn new(parts: Parts) -> Arc<Self> {
+        let (health, webhooks) = (Health::default(), Webhooks::default());
+        health.add_metrics(webhooks.metrics());
         Arc::new(Self {
             flow: FlowControl::new(&parts.config),
-            health: Health::default(),
+            health,
+            webhooks,
             reservations: Reservations::default(),
             quota_locks: QuotaLocks::default(),
             modules: ModuleTransfers::default(),
@@ -326,7 +332,7 @@ impl ApiServer {
             None => dispatch::dispatch(self, &cx, request).await,
         };
         drop(place);
-        for warning in cx.warnings.lock().iter() {
+        for warning in respond::bounded(&cx.warnings.lock()) {
             // RFC 7234 warn-text: a quoted string; what cannot stand in a header is left out.
             let text: String = warning.chars().filter(|c| !c.is_control()).collect();
             let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");

@@ -101,8 +101,13 @@ impl Record {
 
     /// Adds a fact. The first value of a key stays.
     pub fn annotate(&self, key: &str, value: &str) {
+        self.annotate_at(Level::Metadata, key, value);
+    }
+
+    /// Adds a fact that is recorded where the policy wants as much as `level`.
+    pub fn annotate_at(&self, level: Level, key: &str, value: &str) {
         let mut state = self.state.lock();
-        if state.wanted.level > Level::None && state.annotations.len() < MAX_ANNOTATIONS {
+        if state.wanted.level >= level && state.annotations.len() < MAX_ANNOTATIONS {
             let value = value[..value.floor_char_boundary(MAX_ANNOTATION)].to_owned();
             state.annotations.entry(key.to_owned()).or_insert(value);
         }

@@ -3,14 +3,14 @@
 use axum::body::Body;
 use http::Response;
 use portcullis_machinery::{Status, object};
-use serde_json::json;
 
 use super::body::{self, Expected};
 use super::options::{WriteKind, write_options};
 use super::transform::respond_object;
 use super::{Scope, write};
+use crate::admission::Operation;
 use crate::negotiation::body_media;
-use crate::reviews;
+use crate::{reviews, webhooks};
 
 /// Makes an object of the body and stores it.
 ///
@@ -29,6 +29,10 @@ pub async fn create(scope: &Scope, request_body: Body) -> Result<Response<Body>,
     };
     let object = body::decode(&scope.cx, &bytes, media, expected, options.validation)?;
     if reviews::is_review(&definition.group, &definition.plural) {
+        let mut object = object;
+        let dry_run = options.dry_run;
+        let attributes = scope.attributes(Operation::Create, "", dry_run, options.to_value("CreateOptions"));
+        webhooks::admit(scope, &attributes, &mut object).await?;
         let review = reviews::create(&scope.server, &scope.cx, object).await?;
         return respond_object(scope, 201, &review);
     }
@@ -37,17 +41,10 @@ pub async fn create(scope: &Scope, request_body: Body) -> Result<Response<Body>,
         object::name(&object).clone_into(&mut pod.name);
         return super::subresources::bind(&pod, object, &options).await;
     }
-    let mut options_value = json!({"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"});
-    if options.dry_run {
-        options_value["dryRun"] = json!(["All"]);
-    }
-    if !options.field_manager.is_empty() {
-        options_value["fieldManager"] = options.field_manager.as_str().into();
-    }
     let mut scope_of_new = scope.clone();
     if definition.plural == "namespaces" && definition.group.is_empty() {
         scope_of_new.namespace = String::new();
     }
-    let stored = write::create(&scope_of_new, object, &options, options_value).await?;
+    let stored = write::create(&scope_of_new, object, &options, options.to_value("CreateOptions")).await?;
     respond_object(scope, 201, &stored)
 }

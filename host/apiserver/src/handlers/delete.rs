@@ -15,9 +15,11 @@ use super::options::{DeleteOptions, ListOptions};
 use super::scope::store_error;
 use super::transform::respond_object;
 use super::{Scope, body, list, write};
+use crate::admission::reinvocation::Reinvocation;
 use crate::admission::{AdmissionAttributes, Operation};
 use crate::negotiation::body_media;
 use crate::strategy::{self, GarbagePolicy};
+use crate::webhooks;
 
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
@@ -67,13 +69,25 @@ fn warn_of_orphans(scope: &Scope, options: &DeleteOptions) {
 /// # Errors
 /// As the reference answers.
 pub async fn remove(scope: &Scope, options: &DeleteOptions) -> Result<(Value, bool), Status> {
+    remove_as(scope, options, false).await
+}
+
+/// The same for a deletion that has been admitted in another form (an eviction).
+///
+/// # Errors
+/// As the reference answers.
+pub async fn remove_admitted(scope: &Scope, options: &DeleteOptions) -> Result<(Value, bool), Status> {
+    remove_as(scope, options, true).await
+}
+
+async fn remove_as(scope: &Scope, options: &DeleteOptions, admitted: bool) -> Result<(Value, bool), Status> {
     strategy::check_delete(scope)?;
     let mut fresh = scope.server.store.revision_now().is_some();
     for _ in 0..ATTEMPTS {
         let version = if fresh { None } else { Some(0) };
         let found = scope.cache().get(&scope.key(), version).await.map_err(|error| store_error(&error))?;
         let result = match found {
-            Some(existing) => attempt(scope, options, &existing).await,
+            Some(existing) => attempt(scope, options, &existing, admitted).await,
             None => Err(scope.not_found()),
         };
         match result {
@@ -109,14 +123,16 @@ fn check_preconditions(scope: &Scope, options: &DeleteOptions, old: &Value) -> R
 async fn admit(scope: &Scope, attributes: &AdmissionAttributes) -> Result<(), Status> {
     let mut nothing = Value::Null;
     scope.server.admission.mutate(&scope.cx, attributes, &mut nothing).await?;
-    crate::policies::check(&scope.server, &scope.cx, attributes, &nothing)?;
-    scope.server.admission.validate(&scope.cx, attributes, &Arc::new(nothing)).await
+    // There is nothing that could change, so there is no second round.
+    webhooks::mutate(scope, attributes, &mut nothing, &mut Reinvocation::default()).await?;
+    write::admit(scope, attributes, &Arc::new(nothing)).await
 }
 
 async fn attempt(
     scope: &Scope,
     options: &DeleteOptions,
     existing: &CachedObject,
+    admitted: bool,
 ) -> Result<Option<(Value, bool)>, Status> {
     let old = scope.object_of(existing);
     check_preconditions(scope, options, &old)?;
@@ -127,7 +143,9 @@ async fn attempt(
     if graceful == Grace::Pending {
         return Ok(Some((answer(scope, &old), false)));
     }
-    admit(scope, &attributes).await?;
+    if !admitted {
+        admit(scope, &attributes).await?;
+    }
     let finalizers_changed = set_finalizers(scope, options, &mut new);
     strategy::prepare_for_delete(scope, &mut new);
     let held = object::finalizers(&new).next().is_some() || !strategy::may_end(scope, &new);

@@ -21,10 +21,28 @@ pub struct WriteOptions {
     pub field_manager: String,
     /// What to do about unknown and duplicate fields.
     pub validation: FieldValidation,
+    /// `fieldValidation` as it was given.
+    pub field_validation: String,
     /// Apply: take fields over from other managers.
     pub force: bool,
     /// Whether the write is an apply, which keeps the owners of fields itself.
     pub applying: bool,
+}
+
+impl WriteOptions {
+    /// The options as admission sees them: `kind` is `CreateOptions` or `UpdateOptions`, which is what a patch has too.
+    pub fn to_value(&self, kind: &str) -> Value {
+        let mut value = json!({"kind": kind, "apiVersion": "meta.k8s.io/v1"});
+        if self.dry_run {
+            value["dryRun"] = json!(["All"]);
+        }
+        for (field, text) in [("fieldManager", &self.field_manager), ("fieldValidation", &self.field_validation)] {
+            if !text.is_empty() {
+                value[field] = text.as_str().into();
+            }
+        }
+        value
+    }
 }
 
 /// What the options are of.
@@ -90,6 +108,7 @@ pub fn write_options(query: &[(String, String)], kind: WriteKind) -> Result<Writ
         dry_run: !dry_run.is_empty(),
         field_manager: manager.to_owned(),
         validation,
+        field_validation: directive.to_owned(),
         force: flag(query, "force"),
         applying: kind == WriteKind::Apply,
     })

@@ -101,14 +101,9 @@ pub async fn scale(scope: &Scope, method: &Method, request_body: Body) -> Result
         Some(kind) => Wanted::Patch(Patch { kind, body: bytes }),
         None => Wanted::Object(decode(&of_scale, &bytes, &options)?),
     };
-    let (change_scope, change_options) = (scope.clone(), options.clone());
     let answer_scope = of_scale.clone();
-    let change = move |owner: &Value| changed(&change_scope, &of_scale, &source, &change_options, owner);
-    // The owners of a custom resource's replicas, which may be any field, are found as those of any change.
-    let source = match scope.definition.custom {
-        Some(_) => update::Source::Change(Box::new(change)),
-        None => update::Source::Owned(Box::new(change)),
-    };
+    let part = Replicas { scope: scope.clone(), of_scale, wanted: source, options: options.clone() };
+    let source = update::Source::Part(Box::new(part));
     let (stored, _) = update::apply(scope, &source, &options).await?;
     respond_object(&answer_scope, 200, &scale_of(&scope.definition, &stored)?)
 }
@@ -138,14 +133,37 @@ fn decode(of_scale: &Scope, bytes: &Bytes, options: &WriteOptions) -> Result<Val
     body::decode(&of_scale.cx, bytes, media, expected, options.validation)
 }
 
-/// The object with the replicas that its Scale is to have.
-fn changed(
+/// A write of the Scale of an object.
+struct Replicas {
+    scope: Scope,
+    of_scale: Scope,
+    wanted: Wanted,
+    options: WriteOptions,
+}
+
+impl update::Part for Replicas {
+    fn forms(&self, owner: &Value) -> Result<(Value, Value), Status> {
+        forms(&self.scope, &self.of_scale, &self.wanted, &self.options, owner)
+    }
+
+    fn put(&self, owner: &Value, scale: &Value) -> Result<Value, Status> {
+        put(&self.scope, owner, scale)
+    }
+
+    /// The owners of a custom resource's replicas, which may be any field, are found as those of any change.
+    fn sees_to_owners(&self) -> bool {
+        self.scope.definition.custom.is_none()
+    }
+}
+
+/// The Scale that an object has, and the one that it is to have.
+fn forms(
     scope: &Scope,
     of_scale: &Scope,
     wanted: &Wanted,
     options: &WriteOptions,
     owner: &Value,
-) -> Result<Value, Status> {
+) -> Result<(Value, Value), Status> {
     let definition = &scope.definition;
     let mut now = match scale_of(definition, owner) {
         Ok(now) => now,
@@ -177,13 +195,19 @@ fn changed(
             new
         }
     };
-    let replicas = object::i64_at(&new, &["spec", "replicas"]).unwrap_or(0);
+    Ok((now, new))
+}
+
+/// The object with the replicas of its Scale.
+fn put(scope: &Scope, owner: &Value, new: &Value) -> Result<Value, Status> {
+    let definition = &scope.definition;
+    let replicas = object::i64_at(new, &["spec", "replicas"]).unwrap_or(0);
     if replicas < 0 && definition.custom.is_none() {
         let detail = "must be greater than or equal to 0";
         let cause = Cause::field(FieldErrorType::Invalid, "spec.replicas", &replicas.to_string(), detail);
         return Err(Status::invalid("autoscaling", "Scale", &scope.name, vec![cause]));
     }
-    let (uid, version) = (object::uid(&new), object::resource_version(&new));
+    let (uid, version) = (object::uid(new), object::resource_version(new));
     let stale = !version.is_empty() && version != object::resource_version(owner);
     if (!uid.is_empty() && uid != object::uid(owner)) || stale {
         return Err(Status::modified(scope.group(), scope.resource(), &scope.name));
@@ -193,7 +217,7 @@ fn changed(
     if definition.custom.is_some() {
         return Ok(changed);
     }
-    match owners::to_owner(owner, &new, &scope.definition.api_version()) {
+    match owners::to_owner(owner, new, &scope.definition.api_version()) {
         Some(fields) => object::set_at(&mut changed, &["metadata", "managedFields"], fields),
         None => drop(object::remove_at(&mut changed, &["metadata", "managedFields"])),
     }

@@ -7,10 +7,12 @@ use portcullis_machinery::status::{Cause, StatusDetails};
 use portcullis_machinery::{Status, Value, codec, object};
 use serde_json::json;
 
+use super::carried::Carried;
 use super::options::{DeleteOptions, WriteKind, WriteOptions, write_options};
 use super::scope::{cache_of, store_error};
 use super::transform::respond_object;
 use super::{Scope, body, delete, get, update};
+use crate::admission::Operation;
 use crate::negotiation::body_media;
 use crate::{respond, tokens};
 
@@ -35,11 +37,20 @@ pub async fn post(scope: &Scope, request_body: Body) -> Result<Response<Body>, S
         ("pods", "eviction") => evict(scope, sent, &options).await,
         ("serviceaccounts", "token") => {
             let account = get::find(scope).await?;
+            let asked = carried(scope, &options);
+            let mut sent = sent;
+            asked.mutate(&mut sent).await?;
+            asked.validate(&sent).await?;
             let answer = tokens::create_token(&scope.server, &scope.cx, &account.value(), sent).await?;
             respond_object(scope, 201, &answer)
         }
         _ => Err(Status::method_not_allowed()),
     }
+}
+
+/// What is posted to a subresource, as admission sees it.
+fn carried(scope: &Scope, options: &WriteOptions) -> Carried {
+    Carried::new(scope, Operation::Create, &scope.name, options.dry_run, options.to_value("CreateOptions"))
 }
 
 fn created() -> Status {
@@ -50,7 +61,9 @@ fn created() -> Status {
 ///
 /// # Errors
 /// 400, 409 or 500 as the reference answers.
-pub async fn bind(scope: &Scope, binding: Value, options: &WriteOptions) -> Result<Response<Body>, Status> {
+pub async fn bind(scope: &Scope, mut binding: Value, options: &WriteOptions) -> Result<Response<Body>, Status> {
+    let asked = carried(scope, options);
+    asked.mutate(&mut binding).await?;
     let registry = scope.server.registry.load_full();
     let Some(pods) = registry.resource("", "v1", "pods") else { return Err(Status::resource_not_found()) };
     let mut scope = scope.clone();
@@ -70,6 +83,7 @@ pub async fn bind(scope: &Scope, binding: Value, options: &WriteOptions) -> Resu
     if target.is_empty() {
         return Err(Status::failure(500, "", "target.name: Required value"));
     }
+    asked.validate(&binding).await?;
     let (name, key) = (scope.name.clone(), scope.key());
     let change = move |pod: &Value| {
         let (uid, version) = (object::uid(&binding), object::resource_version(&binding));
@@ -112,12 +126,14 @@ pub async fn bind(scope: &Scope, binding: Value, options: &WriteOptions) -> Resu
         object::set_at(&mut pod, &["status", "conditions"], conditions);
         Ok(pod)
     };
-    update::apply(&scope, &update::Source::Change(Box::new(change)), options).await?;
+    update::apply(&scope, &update::Source::Admitted(Box::new(change)), options).await?;
     Ok(respond::status_with(201, &scope.output, &created()))
 }
 
 /// Deletes a pod if no disruption budget forbids it (`policy/v1` Eviction).
-async fn evict(scope: &Scope, eviction: Value, options: &WriteOptions) -> Result<Response<Body>, Status> {
+async fn evict(scope: &Scope, mut eviction: Value, options: &WriteOptions) -> Result<Response<Body>, Status> {
+    let asked = carried(scope, options);
+    asked.mutate(&mut eviction).await?;
     let given = object::name(&eviction);
     if !given.is_empty() && given != scope.name {
         return Err(Status::bad_request("name in URL does not match name in Eviction object"));
@@ -125,6 +141,7 @@ async fn evict(scope: &Scope, eviction: Value, options: &WriteOptions) -> Result
     let mut how = DeleteOptions::read(&[], eviction.get("deleteOptions"))?;
     how.dry_run |= options.dry_run;
     let pod = get::find(scope).await?.value();
+    asked.validate(&eviction).await?;
     let phase = object::str_at(&pod, &["status", "phase"]).unwrap_or("");
     let over = matches!(phase, "Succeeded" | "Failed" | "Pending") || object::deletion_timestamp(&pod).is_some();
     if !over {
@@ -132,7 +149,7 @@ async fn evict(scope: &Scope, eviction: Value, options: &WriteOptions) -> Result
     }
     let mut deletion = scope.clone();
     deletion.subresource = None;
-    delete::remove(&deletion, &how).await?;
+    delete::remove_admitted(&deletion, &how).await?;
     Ok(respond::status_with(201, &scope.output, &created()))
 }
 

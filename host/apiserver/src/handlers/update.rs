@@ -1,19 +1,20 @@
 //! PUT and PATCH: a new version of an object, built from the stored one and written with compare-and-swap.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use http::Response;
 use portcullis_machinery::status::{Cause, FieldErrorType};
 use portcullis_machinery::{Status, Value, codec, object};
 use portcullis_storage::cache::CachedObject;
 use portcullis_storage::{Expect, StoreError};
-use serde_json::json;
 
 use super::body::{self, Expected};
 use super::options::{WriteKind, WriteOptions, write_options};
 use super::scope::store_error;
 use super::transform::respond_object;
-use super::{Scope, names, patch, write};
-use crate::admission::Operation;
+use super::{Scope, carried, names, patch, write};
+use crate::admission::{AdmissionAttributes, Operation};
 use crate::negotiation::body_media;
 use crate::{ownership, strategy};
 
@@ -29,11 +30,34 @@ pub enum Source {
     Replace(Value),
     /// The client's patch.
     Patch(patch::Patch),
-    /// A change by the server (binding, eviction, …).
+    /// A change by the server.
     Change(Change),
-    /// A change that sees to the fields' owners itself (scale).
-    Owned(Change),
+    /// A change of which all that admission sees has been admitted before (binding).
+    Admitted(Change),
+    /// A change of a part that has a form of its own (scale).
+    Part(Box<dyn Part>),
 }
+
+/// A part of an object that is read and written in a form of its own, in which admission sees it too.
+pub trait Part: Send + Sync {
+    /// The part of an object as it is, and as it is to be.
+    ///
+    /// # Errors
+    /// As the reference answers.
+    fn forms(&self, whole: &Value) -> Result<(Value, Value), Status>;
+
+    /// The object with the part as admission has left it.
+    ///
+    /// # Errors
+    /// As the reference answers.
+    fn put(&self, whole: &Value, part: &Value) -> Result<Value, Status>;
+
+    /// Whether [`Self::put`] sees to the owners of fields itself.
+    fn sees_to_owners(&self) -> bool;
+}
+
+/// What admission sees of a change, where that is not the object itself.
+type Seen = (Scope, AdmissionAttributes, Value);
 
 /// Answers a PUT.
 ///
@@ -58,18 +82,6 @@ pub async fn update(scope: &Scope, request_body: Body) -> Result<Response<Body>,
     write::dedup_owners(scope, &mut object);
     let (stored, created) = apply(scope, &Source::Replace(object), &options).await?;
     respond_object(scope, if created { 201 } else { 200 }, &stored)
-}
-
-/// The options as admission sees them.
-fn options_value(options: &WriteOptions, kind: &str) -> Value {
-    let mut value = json!({"kind": kind, "apiVersion": "meta.k8s.io/v1"});
-    if options.dry_run {
-        value["dryRun"] = json!(["All"]);
-    }
-    if !options.field_manager.is_empty() {
-        value["fieldManager"] = options.field_manager.as_str().into();
-    }
-    value
 }
 
 /// Builds, admits and stores the new version; returns it as stored, and whether it was made rather than changed.
@@ -114,7 +126,7 @@ async fn make(scope: &Scope, source: &Source, options: &WriteOptions) -> Result<
             names::check_name(&object, &scope.name)?;
             object
         }
-        Source::Change(_) | Source::Owned(_) => return Err(scope.not_found()),
+        Source::Change(_) | Source::Admitted(_) | Source::Part(_) => return Err(scope.not_found()),
     };
     let uid = object::uid(&object);
     if !uid.is_empty() {
@@ -130,7 +142,7 @@ async fn make(scope: &Scope, source: &Source, options: &WriteOptions) -> Result<
     if puts {
         object::meta_mut(&mut object).remove("resourceVersion");
     }
-    write::create(scope, object, options, options_value(options, "CreateOptions")).await
+    write::create(scope, object, options, options.to_value("CreateOptions")).await
 }
 
 fn precondition_text(scope: &Scope, wanted: &str, found: &str) -> String {
@@ -150,6 +162,9 @@ async fn attempt(
 ) -> Result<Option<(Value, bool)>, Status> {
     let (group, resource, name) = (scope.group(), scope.resource(), scope.name.as_str());
     let old = scope.object_of(existing);
+    let mut attributes = scope.attributes(Operation::Update, name, options.dry_run, options.to_value("UpdateOptions"));
+    attributes.old_object = Some(old.clone());
+    let mut seen = None;
     let mut new = match source {
         Source::Replace(object) => {
             let uid = object::uid(object);
@@ -171,18 +186,28 @@ async fn attempt(
             names::check_name(&new, name)?;
             new
         }
-        Source::Change(change) => {
+        Source::Change(change) | Source::Admitted(change) => {
             let mut new = change(&old)?;
             ownership::track(scope, Some(&old), &mut new, options);
             new
         }
-        Source::Owned(change) => change(&old)?,
+        Source::Part(part) => {
+            let (was, mut is) = part.forms(&old)?;
+            let attributes = AdmissionAttributes { old_object: Some(Arc::new(was)), ..attributes.clone() };
+            let of_part = carried::scope_of_body(scope);
+            write::mutate(&of_part, &attributes, &mut is).await?;
+            let mut new = part.put(&old, &is)?;
+            if !part.sees_to_owners() {
+                ownership::track(scope, Some(&old), &mut new, options);
+            }
+            seen = Some((of_part, attributes, is));
+            new
+        }
     };
-    let mut attributes =
-        scope.attributes(Operation::Update, name, options.dry_run, options_value(options, "UpdateOptions"));
-    attributes.old_object = Some(old.clone());
     write::check_namespace(scope, Operation::Update, name).await?;
-    write::mutate(scope, &attributes, &mut new).await?;
+    if !matches!(source, Source::Admitted(_) | Source::Part(_)) {
+        write::mutate(scope, &attributes, &mut new).await?;
+    }
     write::dedup_owners(scope, &mut new);
     check_version(scope, &mut new, existing.revision)?;
     let meta = object::meta_mut(&mut new);
@@ -193,9 +218,21 @@ async fn attempt(
     strategy::prepare_for_update(scope, &mut new, &old)?;
     keep_system_fields(&mut new, &old);
     let claim = strategy::begin_update(scope, &mut new, &old, options.dry_run).await?;
-    let result = finish(scope, options, existing, &old, new, &attributes).await;
+    let admission = match (source, &seen) {
+        (Source::Admitted(_), _) => Admission::Done,
+        (_, Some(seen)) => Admission::OfPart(seen),
+        _ => Admission::OfObject,
+    };
+    let result = finish(scope, options, existing, &old, new, &attributes, &admission).await;
     strategy::finish(scope, claim, matches!(result, Ok(Some(_))) && !options.dry_run).await;
     result
+}
+
+/// What validators are still to see of a change.
+enum Admission<'a> {
+    Done,
+    OfObject,
+    OfPart(&'a Seen),
 }
 
 async fn finish(
@@ -204,11 +241,19 @@ async fn finish(
     existing: &CachedObject,
     old: &Value,
     mut new: Value,
-    attributes: &crate::admission::AdmissionAttributes,
+    attributes: &AdmissionAttributes,
+    admission: &Admission<'_>,
 ) -> Result<Option<(Value, bool)>, Status> {
     let _ = codec::conform(&mut new, &scope.definition.schema);
     scope.server.authorizer.check_escalation(&scope.cx.user, &scope.cx.info, &new, Some(old))?;
-    write::validate(scope, attributes, &new).await?;
+    match admission {
+        Admission::OfObject => write::validate(scope, attributes, &new).await?,
+        Admission::Done => write::validate_object(scope, attributes, &Arc::new(new.clone())).await?,
+        Admission::OfPart((of_part, of_admission, part)) => {
+            write::validate_object(scope, attributes, &Arc::new(new.clone())).await?;
+            write::admit(of_part, of_admission, &Arc::new(part.clone())).await?;
+        }
+    }
     let over = object::deletion_timestamp(old).is_some()
         && object::finalizers(&new).next().is_none()
         && object::i64_at(old, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or(0) == 0

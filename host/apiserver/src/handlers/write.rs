@@ -13,9 +13,10 @@ use uuid::Uuid;
 use super::options::WriteOptions;
 use super::scope::{cache_of, store_error};
 use super::{Scope, names};
+use crate::admission::reinvocation::Reinvocation;
 use crate::admission::{AdmissionAttributes, Operation, classes, limits, quota, signing};
 use crate::context::RequestInfo;
-use crate::{expressions, policies, strategy};
+use crate::{expressions, policies, strategy, webhooks};
 
 const ATTEMPTS_TO_NAME: usize = 8;
 
@@ -81,18 +82,39 @@ pub async fn check_namespace(scope: &Scope, operation: Operation, name: &str) ->
 /// # Errors
 /// Whatever a validator answers.
 pub async fn validate(scope: &Scope, attributes: &AdmissionAttributes, object: &Value) -> Result<(), Status> {
-    strategy::check(scope, object)?;
-    crate::customresources::validate::check(scope, attributes, object)?;
     let object = Arc::new(object.clone());
-    let checked = scope.server.admission.validate_object(&scope.cx, attributes, &object).await;
-    expressions::check(scope, attributes, &object, checked)?;
-    policies::check(&scope.server, &scope.cx, attributes, &object)?;
-    scope.server.admission.validate(&scope.cx, attributes, &object).await?;
+    validate_object(scope, attributes, &object).await?;
     signing::check(scope, attributes, &object)?;
     limits::check(scope, attributes, &object)?;
     classes::check(scope, attributes, &object)?;
+    admit(scope, attributes, &object).await?;
     // Last, so that what is refused is not charged.
     quota::charge(scope, attributes, &object).await
+}
+
+/// Step 6: whether the object is well formed.
+///
+/// # Errors
+/// 422.
+pub async fn validate_object(
+    scope: &Scope,
+    attributes: &AdmissionAttributes,
+    object: &Arc<Value>,
+) -> Result<(), Status> {
+    strategy::check(scope, object)?;
+    crate::customresources::validate::check(scope, attributes, object)?;
+    let checked = scope.server.admission.validate_object(&scope.cx, attributes, object).await;
+    expressions::check(scope, attributes, object, checked)
+}
+
+/// Step 7 as far as it is for others to decide: the policies, the components, the webhooks.
+///
+/// # Errors
+/// Whatever a validator answers.
+pub async fn admit(scope: &Scope, attributes: &AdmissionAttributes, object: &Arc<Value>) -> Result<(), Status> {
+    policies::check(&scope.server, &scope.cx, attributes, object)?;
+    scope.server.admission.validate(&scope.cx, attributes, object).await?;
+    webhooks::validate(scope, attributes, object).await
 }
 
 /// Step 4, and the normal form afterwards.
@@ -100,13 +122,28 @@ pub async fn validate(scope: &Scope, attributes: &AdmissionAttributes, object: &
 /// # Errors
 /// Whatever a mutator answers.
 pub async fn mutate(scope: &Scope, attributes: &AdmissionAttributes, object: &mut Value) -> Result<(), Status> {
+    let mut rounds = Reinvocation::default();
+    mutate_once(scope, attributes, object, &mut rounds).await?;
+    if rounds.go_on() {
+        mutate_once(scope, attributes, object, &mut rounds).await?;
+    }
+    Ok(())
+}
+
+/// One round of mutation: what the host fills in, the components, the webhooks.
+async fn mutate_once(
+    scope: &Scope,
+    attributes: &AdmissionAttributes,
+    object: &mut Value,
+    rounds: &mut Reinvocation,
+) -> Result<(), Status> {
     if attributes.operation == Operation::Create {
         limits::fill_in(scope, attributes, object);
         classes::fill_in(scope, attributes, object);
     }
     scope.server.admission.mutate(&scope.cx, attributes, object).await?;
     normalise(scope, object);
-    Ok(())
+    webhooks::mutate(scope, attributes, object, rounds).await
 }
 
 /// Brings the object into its type's form and fills in defaults.

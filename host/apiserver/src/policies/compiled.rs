@@ -203,7 +203,8 @@ fn run<'a>(
     }
 }
 
-fn values<'a>(environment: &'a Environment, parameter: Option<&'a Value>) -> Variables<'a> {
+/// The values of the variables.
+pub fn values<'a>(environment: &'a Environment, parameter: Option<&'a Value>) -> Variables<'a> {
     let any = |value: &'a Value| Ok(Val::from_json(value, &DYN));
     let ask = |query: Query| Ok(Val::Query(&environment.authorizer, Rc::new(query)));
     vec![
