@@ -18,6 +18,7 @@ use crate::admission::{AdmissionAttributes, Operation};
 use crate::negotiation::body_media;
 use crate::{ownership, strategy};
 
+const MANAGED_FIELDS: [&str; 2] = ["metadata", "managedFields"];
 /// How often a write is built anew because another one came in between.
 const ATTEMPTS: usize = 16;
 
@@ -32,7 +33,8 @@ pub enum Source {
     Patch(patch::Patch),
     /// A change by the server.
     Change(Change),
-    /// A change of which all that admission sees has been admitted before (binding).
+    /// A change by the server of which all that admission sees has been admitted before, and that makes nobody an owner
+    /// of fields (binding).
     Admitted(Change),
     /// A change of a part that has a form of its own (scale).
     Part(Box<dyn Part>),
@@ -186,21 +188,29 @@ async fn attempt(
             names::check_name(&new, name)?;
             new
         }
-        Source::Change(change) | Source::Admitted(change) => {
+        Source::Change(change) => {
             let mut new = change(&old)?;
             ownership::track(scope, Some(&old), &mut new, options);
             new
         }
+        Source::Admitted(change) => change(&old)?,
         Source::Part(part) => {
-            let (was, mut is) = part.forms(&old)?;
+            let (mut was, mut is) = part.forms(&old)?;
+            // The owners of a part's fields are the business of nobody who is asked.
+            object::remove_at(&mut was, &MANAGED_FIELDS);
+            let owners = object::remove_at(&mut is, &MANAGED_FIELDS);
             let attributes = AdmissionAttributes { old_object: Some(Arc::new(was)), ..attributes.clone() };
             let of_part = carried::scope_of_body(scope);
             write::mutate(&of_part, &attributes, &mut is).await?;
+            let admitted = is.clone();
+            if let Some(owners) = owners {
+                object::set_at(&mut is, &MANAGED_FIELDS, owners);
+            }
             let mut new = part.put(&old, &is)?;
             if !part.sees_to_owners() {
                 ownership::track(scope, Some(&old), &mut new, options);
             }
-            seen = Some((of_part, attributes, is));
+            seen = Some((of_part, attributes, admitted));
             new
         }
     };
