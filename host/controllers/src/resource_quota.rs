@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use portcullis_client::resource::PODS;
-use portcullis_client::{Client, ClientError, Informer, ListParams, ObjectExt, Resource, WorkQueue, run_workers};
+use portcullis_client::{
+    Client, ClientError, Informer, InformerEvent, ListParams, ObjectExt, Resource, WorkQueue, run_workers,
+};
 use portcullis_machinery::quota::{self, Amounts};
 use portcullis_machinery::{Value, object};
 
@@ -15,6 +17,8 @@ use crate::namespace::discover;
 const QUOTAS: Resource = Resource::fixed("", "v1", "resourcequotas", "ResourceQuota", true);
 /// How often a quota is counted without an occasion: most kinds that quotas can limit are not watched here.
 const RECOUNT: Duration = Duration::from_secs(30);
+/// How long a lower count has to stand before it is believed. What admission has charged may not be stored yet.
+const SETTLE: Duration = Duration::from_millis(300);
 
 /// Runs the controller until shutdown.
 pub(crate) async fn run(context: Context) {
@@ -24,10 +28,20 @@ pub(crate) async fn run(context: Context) {
     quotas.synced().await;
     context.pods.synced().await;
     let add = queue.clone();
-    quotas.on_event(move |event| add.add(event.object().key()));
+    quotas.on_event(move |event| {
+        // A charge changes no limit, and needs no count.
+        let limits = |field: &str| quota::amounts(event.object().at(&[field, "hard"]));
+        if limits("spec") != limits("status") {
+            add.add(event.object().key());
+        }
+    });
     for informer in [&context.pods, &context.services] {
         let (add, quotas) = (queue.clone(), quotas.clone());
         informer.on_event(move |event| {
+            // What is new was charged when it was made.
+            if matches!(event, InformerEvent::Added(_)) {
+                return;
+            }
             for quota in quotas.list_namespace(event.object().namespace()) {
                 add.add(quota.key());
             }
@@ -57,6 +71,25 @@ async fn count(client: &Client, namespace: &str, name: &str) -> Result<(), Clien
         other => other?,
     };
     let hard = quota::amounts(quota.at(&["spec", "hard"]));
+    let written = |field: &str| quota::amounts(quota.at(&["status", field]));
+    let before = written("used");
+    let mut used = usage(client, namespace, &quota, &hard).await?;
+    let lower = |used: &Amounts| before.iter().any(|(name, before)| used.get(name).is_some_and(|now| now < before));
+    if lower(&used) {
+        tokio::time::sleep(SETTLE).await;
+        used = usage(client, namespace, &quota, &hard).await?;
+    }
+    if written("hard") == hard && before == used {
+        return Ok(());
+    }
+    let mut counted = quota.clone();
+    object::set_at(&mut counted, &["status", "hard"], quota::to_value(&hard));
+    object::set_at(&mut counted, &["status", "used"], quota::to_value(&used));
+    client.update_status(&QUOTAS, &counted).await.map(drop)
+}
+
+/// What the namespace uses of what the quota limits.
+async fn usage(client: &Client, namespace: &str, quota: &Value, hard: &Amounts) -> Result<Amounts, ClientError> {
     let names: BTreeSet<&str> = hard.keys().map(String::as_str).collect();
     let spec = quota.at(&["spec"]).cloned().unwrap_or_default();
     let mut used = Amounts::new();
@@ -73,14 +106,7 @@ async fn count(client: &Client, namespace: &str, name: &str) -> Result<(), Clien
         let found = client.list_all(resource, namespace, &params).await?;
         add_up(&mut used, &spec, resource, &counted, &found.items);
     }
-    let status = |field: &str| quota::amounts(quota.at(&["status", field]));
-    if status("hard") == hard && status("used") == used {
-        return Ok(());
-    }
-    let mut counted = quota.clone();
-    object::set_at(&mut counted, &["status", "hard"], quota::to_value(&hard));
-    object::set_at(&mut counted, &["status", "used"], quota::to_value(&used));
-    client.update_status(&QUOTAS, &counted).await.map(drop)
+    Ok(used)
 }
 
 fn add_up(used: &mut Amounts, spec: &Value, resource: &Resource, names: &[&str], objects: &[Value]) {
