@@ -100,6 +100,7 @@ resources! {
     EVENTS = "" / "v1" / "events", "Event", true;
     RESOURCEQUOTAS = "" / "v1" / "resourcequotas", "ResourceQuota", true;
     REPLICATIONCONTROLLERS = "" / "v1" / "replicationcontrollers", "ReplicationController", true;
+    PERSISTENTVOLUMES = "" / "v1" / "persistentvolumes", "PersistentVolume", false;
     PERSISTENTVOLUMECLAIMS = "" / "v1" / "persistentvolumeclaims", "PersistentVolumeClaim", true;
     DEPLOYMENTS = "apps" / "v1" / "deployments", "Deployment", true;
     REPLICASETS = "apps" / "v1" / "replicasets", "ReplicaSet", true;

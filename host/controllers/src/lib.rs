@@ -23,6 +23,7 @@ mod revisions;
 mod serviceaccount;
 mod statefulset;
 mod ttl;
+mod volume_protection;
 
 /// What the controllers need to know.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +68,8 @@ pub async fn run(client: Client, config: ControllersConfig, shutdown: Cancellati
         "statefulset-controller" => statefulset::run(context.clone());
         "daemonset-controller" => daemonset::run(context.clone());
         "ttl-after-finished-controller" => ttl::run(context.clone());
+        "persistentvolumeclaim-protection-controller" => volume_protection::claims(context.clone());
+        "persistentvolume-protection-controller" => volume_protection::volumes(context.clone());
         "disruption-controller" => disruption::run(context.clone());
         "namespace-controller" => namespace::run(context.clone());
         "serviceaccount-controller" => serviceaccount::run(context.clone());
