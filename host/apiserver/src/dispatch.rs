@@ -12,10 +12,10 @@ use crate::customresources::routes;
 use crate::documents;
 use crate::handlers::{Scope, component_status, create, delete, get, list, patch, scale, subresources, update, watch};
 use crate::modules;
-use crate::negotiation::{Output, check_route_accept, negotiate, negotiate_plain};
+use crate::negotiation::{Output, check_route_accept, negotiate, negotiate_plain, negotiate_untransformed};
 use crate::request_info::query_pairs;
-use crate::respond;
 use crate::server::ApiServer;
+use crate::{respond, reviews};
 
 /// Answers a request. Whatever goes wrong becomes a Status in the form that the client takes.
 pub async fn dispatch(server: &Arc<ApiServer>, cx: &Context, request: Request<Body>) -> Response<Body> {
@@ -117,7 +117,14 @@ async fn route(
     }
     let (api_version, kind) = scope.answers_with();
     let protobuf = scope.definition.builtin && codec::protobuf::can_encode(&api_version, &kind);
-    scope.output = negotiate(&scope.headers, &scope.query, protobuf)?;
+    let bare = reviews::is_review(&scope.definition.group, &scope.definition.plural)
+        || scope.definition.plural == "bindings"
+        || matches!(scope.sub(), "binding" | "eviction" | "token");
+    scope.output = if bare {
+        negotiate_untransformed(&scope.headers, &scope.query, protobuf)?
+    } else {
+        negotiate(&scope.headers, &scope.query, protobuf)?
+    };
     if scope.sub() == "scale" {
         return scale::scale(&scope, &method, body).await;
     }

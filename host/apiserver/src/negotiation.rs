@@ -134,6 +134,18 @@ pub fn negotiate(headers: &HeaderMap, query: &[(String, String)], protobuf: bool
     negotiate_for(headers, query, true, protobuf)
 }
 
+/// The same for kinds that are no tables, and of which there is no metadata alone: reviews, bindings, evictions, tokens.
+///
+/// # Errors
+/// 406 if the client takes nothing that the server has.
+pub fn negotiate_untransformed(
+    headers: &HeaderMap,
+    query: &[(String, String)],
+    protobuf: bool,
+) -> Result<Output, Status> {
+    negotiate_for(headers, query, false, protobuf)
+}
+
 /// The same for answers that cannot be transformed (errors, discovery documents).
 ///
 /// # Errors

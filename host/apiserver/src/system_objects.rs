@@ -70,6 +70,14 @@ fn wanted(server: &ApiServer) -> Vec<Value> {
         "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
         "data": {"client-ca-file": server.pki.ca_pem()},
     }));
+    // From when on the use of ServiceAccount tokens kept in Secrets is tracked; the controller that removes unused ones
+    // reads it (KEP-2799).
+    let today = object::now_rfc3339();
+    objects.push(json!({
+        "kind": "ConfigMap", "apiVersion": "v1",
+        "metadata": {"name": "kube-apiserver-legacy-service-account-token-tracking", "namespace": "kube-system"},
+        "data": {"since": today.split('T').next().unwrap_or_default()},
+    }));
     objects
 }
 

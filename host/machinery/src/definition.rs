@@ -101,6 +101,8 @@ pub struct FieldSelectorPath {
     pub label: String,
     /// The stored object's field, as keys. Numbers and booleans count as their JSON text.
     pub path: Vec<String>,
+    /// The field that is read in its place if it is absent; empty for none.
+    pub fallback: Vec<String>,
     /// What the field counts as if it is absent.
     pub absent: String,
 }

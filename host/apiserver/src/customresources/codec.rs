@@ -23,6 +23,7 @@ impl CustomCodec {
         let selectable = |field: &FieldSelectorPath| SelectableField {
             name: field.joined().into(),
             path: field.path.clone(),
+            fallback: field.fallback.clone(),
             absent: field.absent.as_str().into(),
         };
         Self {

@@ -156,6 +156,7 @@ pub fn cache_of(server: &ApiServer, definition: &ResourceDefinition) -> Arc<Reso
     let selectable = |field: &FieldSelectorPath| SelectableField {
         name: field.joined().into(),
         path: field.path.clone(),
+        fallback: field.fallback.clone(),
         absent: field.absent.as_str().into(),
     };
     let fields: Vec<SelectableField> = definition.field_selectors.iter().map(selectable).collect();

@@ -229,7 +229,7 @@ fn prepare_status(scope: &Scope, new: &mut Value, old: &Value) {
     let metadata: &[&str] = match kind {
         "Deployment" => &["labels"],
         "Pod" => &["ownerReferences"],
-        "APIService" | "CertificateSigningRequest" => &["labels", "annotations", "finalizers", "ownerReferences"],
+        "APIService" => &["labels", "annotations", "finalizers", "ownerReferences"],
         kind if METADATA_KEPT_BY_STATUS.contains(&kind) => &["labels", "annotations", "finalizers", "ownerReferences"],
         _ if !scope.definition.builtin => &["labels", "annotations", "finalizers", "ownerReferences"],
         _ => &[],

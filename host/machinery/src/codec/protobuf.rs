@@ -82,3 +82,19 @@ fn message_of(api_version: &str, kind: &str) -> Option<String> {
     ];
     candidates.into_iter().find(|name| TABLE.contains_key(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_that_a_field_names_is_in_the_table() {
+        const SCALARS: [&str; 6] = ["string", "bytes", "bool", "int32", "int64", "double"];
+        for (name, message) in TABLE.iter() {
+            for field in message.values() {
+                let known = SCALARS.contains(&field.kind.as_str()) || TABLE.contains_key(&field.kind);
+                assert!(known, "{name}.{}: {}", field.name, field.kind);
+            }
+        }
+    }
+}

@@ -143,6 +143,12 @@ fn service(service: &mut Members) {
     }
     if kind == "LoadBalancer" {
         set(spec, "allocateLoadBalancerNodePorts", true);
+        let balancer = existing(service, "status").and_then(|status| existing(status, "loadBalancer"));
+        for ingress in balancer.into_iter().flat_map(|balancer| each(balancer, "ingress")) {
+            if !text(ingress, "ip").is_empty() {
+                set(ingress, "ipMode", "VIP");
+            }
+        }
     }
 }
 

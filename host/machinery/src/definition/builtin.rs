@@ -97,10 +97,11 @@ pub(super) fn subresource(text: &str, group: &str, version: &str) -> Option<Subr
     })
 }
 
-/// `label[=path][?value if absent]`.
+/// `label[=path[|path if absent]][?value if absent]`.
 fn selector(text: &str) -> FieldSelectorPath {
     let (text, absent) = text.split_once('?').unwrap_or((text, ""));
     let (label, path) = text.split_once('=').unwrap_or((text, text));
-    let path = path.split('.').map(str::to_owned).collect();
-    FieldSelectorPath { label: label.to_owned(), path, absent: absent.to_owned() }
+    let (path, fallback) = path.split_once('|').unwrap_or((path, ""));
+    let keys = |path: &str| path.split('.').filter(|key| !key.is_empty()).map(str::to_owned).collect();
+    FieldSelectorPath { label: label.to_owned(), path: keys(path), fallback: keys(fallback), absent: absent.to_owned() }
 }

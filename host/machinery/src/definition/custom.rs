@@ -130,6 +130,7 @@ fn selectors(version: &Value) -> Vec<FieldSelectorPath> {
     let fields = object::list_at(version, &["selectableFields"]).iter();
     let paths = fields.filter_map(|field| object::str_at(field, &["jsonPath"]));
     let selector = |path: &str| FieldSelectorPath {
+        fallback: Vec::new(),
         label: path.trim_start_matches('.').to_owned(),
         path: keys(path),
         absent: String::new(),

@@ -134,7 +134,8 @@ pub async fn cache_and_unreadable_objects(store: Arc<dyn Store>) {
 /// Watches of one value of a field: they see objects come and go, nothing of other values, and how far the store is.
 pub async fn cache_watches_by_field(store: Arc<dyn Store>) {
     let hub = CacheHub::start(Arc::clone(&store), HubOptions::default()).await.unwrap();
-    let field = SelectableField { name: "on".into(), path: vec!["on".to_owned()], absent: "".into() };
+    let field =
+        SelectableField { name: "on".into(), path: vec!["on".to_owned()], fallback: Vec::new(), absent: "".into() };
     let cache = hub.resource("/registry/things/", Arc::new(JsonCodec::new(&[field])));
     let of = |value: &'static str| WatchRequest {
         prefix: "/registry/things/".into(),

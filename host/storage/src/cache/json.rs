@@ -17,6 +17,8 @@ pub struct SelectableField {
     pub name: Arc<str>,
     /// Where it is, member by member. Numbers and booleans read as their JSON text.
     pub path: Vec<String>,
+    /// The field that is read in its place if it is absent; empty for none.
+    pub fallback: Vec<String>,
     /// What it reads as if it is absent.
     pub absent: Box<str>,
 }
@@ -25,12 +27,6 @@ pub struct SelectableField {
 pub struct JsonCodec {
     fields: Vec<SelectableField>,
     keep_values: bool,
-}
-
-#[derive(Deserialize)]
-struct Top<'a> {
-    #[serde(borrow, default)]
-    metadata: Metadata<'a>,
 }
 
 #[derive(Default, Deserialize)]
@@ -77,17 +73,19 @@ fn pick(members: &Members<'_>, path: &[String]) -> Option<Box<str>> {
 impl ObjectCodec for JsonCodec {
     fn decode(&self, kv: &KeyValue) -> Result<CachedObject, String> {
         let spliced = splice_resource_version(&kv.value, kv.mod_revision)?;
-        let top: Top<'_> = serde_json::from_slice(&spliced.wire).map_err(|error| error.to_string())?;
-        let labels = top.metadata.labels.unwrap_or_default().into_iter().collect();
-        let mut fields = Vec::with_capacity(self.fields.len());
-        if !self.fields.is_empty() {
-            let members: Members<'_> = serde_json::from_slice(&spliced.wire).map_err(|error| error.to_string())?;
-            for field in &self.fields {
-                let value = pick(&members, &field.path).unwrap_or_else(|| field.absent.clone());
-                fields.push((Arc::clone(&field.name), value));
-            }
-        }
-        let (name, namespace) = (top.metadata.name.into_owned(), top.metadata.namespace.into_owned());
+        let members: Members<'_> = serde_json::from_slice(&spliced.wire).map_err(|error| error.to_string())?;
+        let metadata = match members.get("metadata") {
+            Some(raw) => serde_json::from_str::<Metadata<'_>>(raw.get()).map_err(|error| error.to_string())?,
+            None => Metadata::default(),
+        };
+        let labels = metadata.labels.unwrap_or_default().into_iter().collect();
+        let field = |field: &SelectableField| {
+            let value = pick(&members, &field.path).or_else(|| pick(&members, &field.fallback));
+            let value = value.unwrap_or_else(|| field.absent.clone());
+            (Arc::clone(&field.name), value)
+        };
+        let fields = self.fields.iter().map(field).collect();
+        let (name, namespace) = (metadata.name.into_owned(), metadata.namespace.into_owned());
         Ok(CachedObject::new(kv, spliced, &name, &namespace)
             .with_labels(labels)
             .with_fields(fields)
