@@ -26,8 +26,6 @@ pub const KEY_SET: &str = "service-account";
 const EXTENDABLE: i64 = 3607;
 /// What such a token's lifetime is extended to: a year.
 const EXTENDED: i64 = 365 * 24 * 3600;
-/// How long a token is good for if the request does not say.
-const DEFAULT_SECONDS: i64 = 3600;
 
 /// Signs ServiceAccount tokens, and holds the keys that check them.
 pub struct TokenIssuer {
@@ -169,25 +167,6 @@ async fn bound_to(
     Ok(claims)
 }
 
-/// Fills in what a request for a token leaves out, and what it is a token of.
-pub fn fill_in(server: &ApiServer, account: &Value, request: &mut Value) {
-    if request.get("spec").is_none_or(Value::is_null) {
-        object::set_at(request, &["spec"], json!({}));
-    }
-    if object::list_at(request, &["spec", "audiences"]).is_empty() {
-        object::set_at(request, &["spec", "audiences"], json!(server.config.audiences()));
-    }
-    if object::get_at(request, &["spec", "expirationSeconds"]).is_none_or(Value::is_null) {
-        object::set_at(request, &["spec", "expirationSeconds"], DEFAULT_SECONDS);
-    }
-    if object::name(request).is_empty() {
-        object::set_at(request, &["metadata", "name"], object::name(account));
-    }
-    if object::namespace(request).is_empty() {
-        object::set_at(request, &["metadata", "namespace"], object::namespace(account));
-    }
-}
-
 /// `POST …/serviceaccounts/{name}/token`: takes and returns a TokenRequest. `account` is the stored ServiceAccount.
 ///
 /// # Errors
@@ -210,8 +189,13 @@ pub async fn create_token(
         let detail = "must match the service account name if specified";
         return Err(invalid(&name, "metadata.name", &format!("{given:?}"), detail));
     }
-    fill_in(server, account, &mut request);
-    let mut seconds = object::i64_at(&request, &["spec", "expirationSeconds"]).unwrap_or(DEFAULT_SECONDS);
+    if request.get("spec").is_none_or(Value::is_null) {
+        object::set_at(&mut request, &["spec"], json!({}));
+    }
+    if object::list_at(&request, &["spec", "audiences"]).is_empty() {
+        object::set_at(&mut request, &["spec", "audiences"], json!(server.config.audiences()));
+    }
+    let mut seconds = object::i64_at(&request, &["spec", "expirationSeconds"]).unwrap_or(3600);
     let bad = |detail: &str| invalid("", "spec.expirationSeconds", &seconds.to_string(), detail);
     if seconds < 600 {
         return Err(bad("may not specify a duration less than 10 minutes"));

@@ -270,21 +270,21 @@ fn renew_last_applied(result: &mut Value, configuration: &Value) {
 /// `live`, and may carry the `managedFields` that the client sent (an empty list resets them). A failure to understand
 /// them never fails the write.
 pub fn track_update(live: Option<&Value>, new: &mut Value, writer: &Writer<'_>) {
-    let stored = live.and_then(Managed::decode);
+    let stored = || live.and_then(Managed::decode);
     // Owners cannot be set through a subresource. A client that does not know of owners sends none, and that must not
     // make the server forget them.
     let mut managed = if !writer.subresource.is_empty() {
-        stored.unwrap_or_default()
+        stored().unwrap_or_default()
     } else if Managed::is_reset(new) {
         Managed::default()
     } else {
-        Managed::decode(new).or(stored).unwrap_or_default()
+        Managed::decode(new).or_else(stored).unwrap_or_default()
     };
     object::remove_at(new, &["metadata", "managedFields"]);
     match live {
         // An object whose owners nobody tracks stays so until someone applies.
         Some(_) if managed.0.is_empty() => {}
-        Some(live) => record(&mut managed, &without_managed_fields(live), new, writer),
+        Some(live) => record(&mut managed, live, new, writer),
         None => record(&mut managed, &typed::blank(writer.schema, 0), new, writer),
     }
     managed.encode(new);

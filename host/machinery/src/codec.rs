@@ -10,6 +10,7 @@ mod tests;
 use crate::Status;
 use crate::schema::SchemaRef;
 use bytes::Bytes;
+use serde::Serializer as _;
 use serde_json::Value;
 
 /// What to do about unknown and duplicate fields (`fieldValidation`).
@@ -112,7 +113,17 @@ pub fn strict_failure(kind: &str, version: &str, strict_errors: &[String]) -> St
 
 /// The form on the wire and in the store: compact JSON that begins with `kind`, `apiVersion` and `metadata`.
 pub fn encode(object: &Value) -> Bytes {
-    let mut out = Vec::with_capacity(1024);
+    encode_without(object, None)
+}
+
+/// The form in the store: as [`encode`], without a resourceVersion, which is the revision of the write.
+pub fn encode_stored(object: &Value) -> Bytes {
+    encode_without(object, Some("resourceVersion"))
+}
+
+/// Encodes without one member of the metadata.
+fn encode_without(object: &Value, left_out: Option<&str>) -> Bytes {
+    let mut out = Vec::with_capacity(8 << 10);
     let Value::Object(members) = object else {
         return serde_json::to_vec(object).unwrap_or_default().into();
     };
@@ -127,7 +138,16 @@ pub fn encode(object: &Value) -> Bytes {
         // Writing JSON into memory cannot fail: keys are strings and there is no I/O.
         let _ = serde_json::to_writer(&mut out, key);
         out.push(b':');
-        let _ = serde_json::to_writer(&mut out, value);
+        match (value, left_out) {
+            (Value::Object(metadata), Some(left_out)) if key == "metadata" => {
+                let kept = metadata.iter().filter(|(key, _)| *key != left_out);
+                let mut serializer = serde_json::Serializer::new(&mut out);
+                let _ = serializer.collect_map(kept);
+            }
+            _ => {
+                let _ = serde_json::to_writer(&mut out, value);
+            }
+        }
     }
     out.push(b'}');
     out.into()

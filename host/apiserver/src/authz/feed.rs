@@ -33,7 +33,10 @@ impl Feed {
     ];
 
     fn apply(self, authorizer: &Authorizer, object: &CachedObject, deleted: bool) {
-        let value = (!deleted).then(|| object.value());
+        // A pod that is on no node gives no node a right.
+        let idle =
+            matches!(self, Self::Node(NodeSource::Pods)) && object.field("spec.nodeName").is_none_or(str::is_empty);
+        let value = (!deleted && !idle).then(|| object.value());
         let value = value.as_deref();
         match self {
             Self::Rbac(kind) => authorizer.rbac.apply(kind, &object.namespace, &object.name, value),

@@ -7,36 +7,28 @@ use portcullis_machinery::definition::ResourceDefinition;
 use portcullis_machinery::schema::{Schema, Shape, builtin};
 use portcullis_machinery::{Status, Value};
 
-use super::options::WriteOptions;
-use super::{Scope, names, write};
+use super::{Scope, write};
 use crate::admission::{AdmissionAttributes, Operation};
-use crate::ownership;
 
-/// What is posted to a subresource; see the module.
-pub struct Carried<'a> {
+/// See the module.
+pub struct Carried {
     /// The request's scope, with what is carried as its kind.
     scope: Scope,
     attributes: AdmissionAttributes,
-    options: &'a WriteOptions,
 }
 
-impl<'a> Carried<'a> {
-    /// What a request carries to the object that its path names.
-    pub fn new(scope: &Scope, options: &'a WriteOptions) -> Self {
-        let given = options.to_value("CreateOptions");
-        let attributes = scope.attributes(Operation::Create, &scope.name, options.dry_run, given);
-        Self { attributes, scope: scope_of_body(scope), options }
+impl Carried {
+    /// What a request carries to the object of that name.
+    pub fn new(scope: &Scope, operation: Operation, name: &str, dry_run: bool, options: Value) -> Self {
+        Self { attributes: scope.attributes(operation, name, dry_run, options), scope: scope_of_body(scope) }
     }
 
-    /// Puts it into the request's namespace, notes who owns its fields, and lets mutators change it.
+    /// Lets mutators change it.
     ///
     /// # Errors
-    /// 400 if it says that it is in another namespace, and whatever a mutator answers.
+    /// Whatever a mutator answers.
     pub async fn mutate(&self, body: &mut Value) -> Result<(), Status> {
-        let scope = &self.scope;
-        names::fit_namespace(body, if scope.definition.namespaced { &scope.namespace } else { "" })?;
-        ownership::track(scope, None, body, self.options);
-        write::mutate(scope, &self.attributes, body).await
+        write::mutate(&self.scope, &self.attributes, body).await
     }
 
     /// Lets validators refuse it.

@@ -10,7 +10,7 @@ use super::transform::respond_object;
 use super::{Scope, write};
 use crate::admission::Operation;
 use crate::negotiation::body_media;
-use crate::{ownership, reviews, webhooks};
+use crate::{reviews, webhooks};
 
 /// Makes an object of the body and stores it.
 ///
@@ -30,7 +30,6 @@ pub async fn create(scope: &Scope, request_body: Body) -> Result<Response<Body>,
     let object = body::decode(&scope.cx, &bytes, media, expected, options.validation)?;
     if reviews::is_review(&definition.group, &definition.plural) {
         let mut object = object;
-        ownership::track(scope, None, &mut object, &options);
         let dry_run = options.dry_run;
         let attributes = scope.attributes(Operation::Create, "", dry_run, options.to_value("CreateOptions"));
         webhooks::admit(scope, &attributes, &mut object).await?;

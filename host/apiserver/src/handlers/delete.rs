@@ -136,13 +136,10 @@ async fn attempt(
 ) -> Result<Option<(Value, bool)>, Status> {
     let old = scope.object_of(existing);
     check_preconditions(scope, options, &old)?;
-    // The request for a collection names none of its objects.
-    let name = if scope.cx.info.verb == "deletecollection" { "" } else { scope.name.as_str() };
-    let mut attributes = scope.attributes(Operation::Delete, name, options.dry_run, options.to_value());
+    let mut attributes = scope.attributes(Operation::Delete, &scope.name, options.dry_run, options.to_value());
     attributes.old_object = Some(old.clone());
     let mut new = (*old).clone();
     let graceful = grace(scope, options, &mut new);
-    fill_in(scope, &old, &new, graceful, &mut attributes.options);
     if graceful == Grace::Pending {
         return Ok(Some((answer(scope, &old), false)));
     }
@@ -184,20 +181,6 @@ async fn attempt(
         Err(StoreError::NotFound) => Err(scope.not_found()),
         Err(StoreError::Conflict { .. }) => Ok(None),
         Err(error) => Err(store_error(&error)),
-    }
-}
-
-/// Fills in the options what the kind makes of those that are not given.
-fn fill_in(scope: &Scope, old: &Value, new: &Value, graceful: Grace, options: &mut Value) {
-    if graceful == Grace::Set
-        && let Some(period) = object::i64_at(new, &["metadata", "deletionGracePeriodSeconds"])
-    {
-        object::set_at(options, &["gracePeriodSeconds"], period);
-    }
-    // What goes with all that is in it is meant as it is, and not another of that name.
-    let holds_others = (scope.group().is_empty() && scope.resource() == "namespaces") || strategy::is_definition(scope);
-    if holds_others && object::get_at(options, &["preconditions", "uid"]).is_none() {
-        object::set_at(options, &["preconditions", "uid"], object::uid(old));
     }
 }
 

@@ -194,14 +194,6 @@ impl DeleteOptions {
         if let Some(policy) = &self.propagation {
             value["propagationPolicy"] = policy.as_str().into();
         }
-        if let Some(orphan) = self.orphan {
-            value["orphanDependents"] = orphan.into();
-        }
-        for (field, wanted) in [("uid", &self.uid), ("resourceVersion", &self.resource_version)] {
-            if let Some(wanted) = wanted {
-                value["preconditions"][field] = wanted.as_str().into();
-            }
-        }
         if self.dry_run {
             value["dryRun"] = json!(["All"]);
         }

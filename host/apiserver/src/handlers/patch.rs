@@ -103,13 +103,18 @@ impl Patch {
             PatchKind::Merge => patch::merge_patch(old, &decoded("error decoding patch: ")?)?,
             PatchKind::Strategic | PatchKind::Apply => patch::strategic_merge(old, &decoded("")?, schema)?,
         };
-        // Only a refusal needs the text.
-        let patched = new.clone();
+        // Only a refusal needs the text, and what was patched once more.
         let text = || {
             let sent: Value = serde_json::from_slice(&self.body).unwrap_or_default();
             match self.kind {
-                PatchKind::Json => patch::as_patched(&patched, schema, &patch::touched_by(&sent)),
-                PatchKind::Merge => patch::as_patched(&patched, schema, &sent),
+                PatchKind::Json => {
+                    let patched = patch::json_patch(old, &self.body).unwrap_or_default();
+                    patch::as_patched(&patched, schema, &patch::touched_by(&sent))
+                }
+                PatchKind::Merge => {
+                    let patched = patch::merge_patch(old, &sent).unwrap_or_default();
+                    patch::as_patched(&patched, schema, &sent)
+                }
                 PatchKind::Strategic | PatchKind::Apply => patch::go_text(&sent),
             }
         };

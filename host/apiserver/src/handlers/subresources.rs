@@ -12,6 +12,7 @@ use super::options::{DeleteOptions, WriteKind, WriteOptions, write_options};
 use super::scope::{cache_of, store_error};
 use super::transform::respond_object;
 use super::{Scope, body, delete, get, update};
+use crate::admission::Operation;
 use crate::negotiation::body_media;
 use crate::{respond, tokens};
 
@@ -36,16 +37,20 @@ pub async fn post(scope: &Scope, request_body: Body) -> Result<Response<Body>, S
         ("pods", "eviction") => evict(scope, sent, &options).await,
         ("serviceaccounts", "token") => {
             let account = get::find(scope).await?;
-            let asked = Carried::new(scope, &options);
+            let asked = carried(scope, &options);
             let mut sent = sent;
             asked.mutate(&mut sent).await?;
-            tokens::fill_in(&scope.server, &account.value(), &mut sent);
             asked.validate(&sent).await?;
             let answer = tokens::create_token(&scope.server, &scope.cx, &account.value(), sent).await?;
             respond_object(scope, 201, &answer)
         }
         _ => Err(Status::method_not_allowed()),
     }
+}
+
+/// What is posted to a subresource, as admission sees it.
+fn carried(scope: &Scope, options: &WriteOptions) -> Carried {
+    Carried::new(scope, Operation::Create, &scope.name, options.dry_run, options.to_value("CreateOptions"))
 }
 
 fn created() -> Status {
@@ -57,7 +62,7 @@ fn created() -> Status {
 /// # Errors
 /// 400, 409 or 500 as the reference answers.
 pub async fn bind(scope: &Scope, mut binding: Value, options: &WriteOptions) -> Result<Response<Body>, Status> {
-    let asked = Carried::new(scope, options);
+    let asked = carried(scope, options);
     asked.mutate(&mut binding).await?;
     let registry = scope.server.registry.load_full();
     let Some(pods) = registry.resource("", "v1", "pods") else { return Err(Status::resource_not_found()) };
@@ -127,11 +132,8 @@ pub async fn bind(scope: &Scope, mut binding: Value, options: &WriteOptions) -> 
 
 /// Deletes a pod if no disruption budget forbids it (`policy/v1` Eviction).
 async fn evict(scope: &Scope, mut eviction: Value, options: &WriteOptions) -> Result<Response<Body>, Status> {
-    let asked = Carried::new(scope, options);
+    let asked = carried(scope, options);
     asked.mutate(&mut eviction).await?;
-    if options.dry_run {
-        object::set_at(&mut eviction, &["deleteOptions", "dryRun"], json!(["All"]));
-    }
     let given = object::name(&eviction);
     if !given.is_empty() && given != scope.name {
         return Err(Status::bad_request("name in URL does not match name in Eviction object"));

@@ -18,7 +18,6 @@ use crate::admission::{AdmissionAttributes, Operation};
 use crate::negotiation::body_media;
 use crate::{ownership, strategy};
 
-const MANAGED_FIELDS: [&str; 2] = ["metadata", "managedFields"];
 /// How often a write is built anew because another one came in between.
 const ATTEMPTS: usize = 16;
 
@@ -33,8 +32,7 @@ pub enum Source {
     Patch(patch::Patch),
     /// A change by the server.
     Change(Change),
-    /// A change by the server of which all that admission sees has been admitted before, and that makes nobody an owner
-    /// of fields (binding).
+    /// A change of which all that admission sees has been admitted before (binding).
     Admitted(Change),
     /// A change of a part that has a form of its own (scale).
     Part(Box<dyn Part>),
@@ -188,29 +186,21 @@ async fn attempt(
             names::check_name(&new, name)?;
             new
         }
-        Source::Change(change) => {
+        Source::Change(change) | Source::Admitted(change) => {
             let mut new = change(&old)?;
             ownership::track(scope, Some(&old), &mut new, options);
             new
         }
-        Source::Admitted(change) => change(&old)?,
         Source::Part(part) => {
-            let (mut was, mut is) = part.forms(&old)?;
-            // The owners of a part's fields are the business of nobody who is asked.
-            object::remove_at(&mut was, &MANAGED_FIELDS);
-            let owners = object::remove_at(&mut is, &MANAGED_FIELDS);
+            let (was, mut is) = part.forms(&old)?;
             let attributes = AdmissionAttributes { old_object: Some(Arc::new(was)), ..attributes.clone() };
             let of_part = carried::scope_of_body(scope);
             write::mutate(&of_part, &attributes, &mut is).await?;
-            let admitted = is.clone();
-            if let Some(owners) = owners {
-                object::set_at(&mut is, &MANAGED_FIELDS, owners);
-            }
             let mut new = part.put(&old, &is)?;
             if !part.sees_to_owners() {
                 ownership::track(scope, Some(&old), &mut new, options);
             }
-            seen = Some((of_part, attributes, admitted));
+            seen = Some((of_part, attributes, is));
             new
         }
     };
@@ -256,14 +246,16 @@ async fn finish(
 ) -> Result<Option<(Value, bool)>, Status> {
     let _ = codec::conform(&mut new, &scope.definition.schema);
     scope.server.authorizer.check_escalation(&scope.cx.user, &scope.cx.info, &new, Some(old))?;
+    let new = Arc::new(new);
     match admission {
         Admission::OfObject => write::validate(scope, attributes, &new).await?,
-        Admission::Done => write::validate_object(scope, attributes, &Arc::new(new.clone())).await?,
+        Admission::Done => write::validate_object(scope, attributes, &new).await?,
         Admission::OfPart((of_part, of_admission, part)) => {
-            write::validate_object(scope, attributes, &Arc::new(new.clone())).await?;
+            write::validate_object(scope, attributes, &new).await?;
             write::admit(of_part, of_admission, &Arc::new(part.clone())).await?;
         }
     }
+    let mut new = Arc::unwrap_or_clone(new);
     let over = object::deletion_timestamp(old).is_some()
         && object::finalizers(&new).next().is_none()
         && object::i64_at(old, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or(0) == 0
@@ -299,15 +291,28 @@ async fn finish(
 
 /// Whether the two differ in nothing but the times of field ownership.
 fn same_but_for_times(new: &Value, old: &Value) -> bool {
-    let without_times = |object: &Value| {
-        let mut object = object.clone();
-        let entries = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
-        for entry in entries.into_iter().flatten().filter_map(Value::as_object_mut) {
-            entry.remove("time");
+    same_members(new, old, "metadata", |new, old| {
+        same_members(new, old, "managedFields", |new, old| match (new.as_array(), old.as_array()) {
+            (Some(new), Some(old)) => {
+                new.len() == old.len()
+                    && new.iter().zip(old).all(|(new, old)| same_members(new, old, "time", |_, _| true))
+            }
+            _ => new == old,
+        })
+    })
+}
+
+/// Whether two objects have the same members, one of which is compared in a way of its own; where only one of the two
+/// has it, with null.
+fn same_members(new: &Value, old: &Value, special: &str, same: impl Fn(&Value, &Value) -> bool) -> bool {
+    let (Some(new), Some(old)) = (new.as_object(), old.as_object()) else { return new == old };
+    let others = |members: &serde_json::Map<String, Value>| members.len() - usize::from(members.contains_key(special));
+    others(new) == others(old)
+        && new.iter().filter(|(key, _)| *key != special).all(|(key, value)| old.get(key) == Some(value))
+        && match (new.get(special), old.get(special)) {
+            (None, None) => true,
+            (new, old) => same(new.unwrap_or(&Value::Null), old.unwrap_or(&Value::Null)),
         }
-        object
-    };
-    new == old || without_times(new) == without_times(old)
 }
 
 /// Compares the client's resourceVersion with that of the stored object.

@@ -22,12 +22,10 @@ const ATTEMPTS_TO_NAME: usize = 8;
 
 /// The bytes that are stored: the storage version, without a resourceVersion.
 pub fn stored_form(scope: &Scope, value: &Value) -> Bytes {
-    let mut value = value.clone();
-    object::meta_mut(&mut value).remove("resourceVersion");
-    if scope.converts() {
-        value = strategy::convert::to_storage(&scope.definition, value);
+    if !scope.converts() {
+        return codec::encode_stored(value);
     }
-    codec::encode(&value)
+    codec::encode_stored(&strategy::convert::to_storage(&scope.definition, value.clone()))
 }
 
 /// The object as a read will give it: what the stored version has no place for is gone.
@@ -81,15 +79,14 @@ pub async fn check_namespace(scope: &Scope, operation: Operation, name: &str) ->
 ///
 /// # Errors
 /// Whatever a validator answers.
-pub async fn validate(scope: &Scope, attributes: &AdmissionAttributes, object: &Value) -> Result<(), Status> {
-    let object = Arc::new(object.clone());
-    validate_object(scope, attributes, &object).await?;
-    signing::check(scope, attributes, &object)?;
-    limits::check(scope, attributes, &object)?;
-    classes::check(scope, attributes, &object)?;
-    admit(scope, attributes, &object).await?;
+pub async fn validate(scope: &Scope, attributes: &AdmissionAttributes, object: &Arc<Value>) -> Result<(), Status> {
+    validate_object(scope, attributes, object).await?;
+    signing::check(scope, attributes, object)?;
+    limits::check(scope, attributes, object)?;
+    classes::check(scope, attributes, object)?;
+    admit(scope, attributes, object).await?;
     // Last, so that what is refused is not charged.
-    quota::charge(scope, attributes, &object).await
+    quota::charge(scope, attributes, object).await
 }
 
 /// Step 6: whether the object is well formed.
@@ -215,7 +212,8 @@ pub async fn create(
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let mut object = object.clone();
+        // Another attempt is made only for a generated name.
+        let mut object = if generated { object.clone() } else { std::mem::take(&mut object) };
         let meta = object::meta_mut(&mut object);
         meta.insert("uid".into(), Uuid::new_v4().to_string().into());
         meta.insert("creationTimestamp".into(), object::rfc3339(Timestamp::now()).into());
@@ -260,7 +258,9 @@ async fn create_prepared(
     let definition = &scope.definition;
     let _ = codec::conform(&mut object, &definition.schema);
     scope.server.authorizer.check_escalation(&scope.cx.user, &scope.cx.info, &object, None)?;
+    let object = Arc::new(object);
     validate(scope, attributes, &object).await?;
+    let mut object = Arc::unwrap_or_clone(object);
     let name = object::name(&object).to_owned();
     if name.is_empty() {
         return Err(Status::bad_request("Name parameter required."));

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use portcullis_machinery::Value;
 use portcullis_machinery::definition::{Registry, ResourceDefinition};
-use portcullis_machinery::{Value, codec};
 
 use crate::admission::GroupVersionName;
 use crate::strategy::convert;
@@ -55,7 +55,5 @@ pub(super) fn converted(value: &Value, from: &ResourceDefinition, to: &ResourceD
     if !is_stored(to) {
         value = convert::from_storage(to, value);
     }
-    // Fields that are always written are written in every version.
-    let _ = codec::conform(&mut value, &to.schema);
     value
 }

@@ -249,7 +249,9 @@ fn differ(
             let (before, after) = (old.and_then(Value::as_object), new.and_then(Value::as_object));
             let (before, after) = (before.unwrap_or(&no_members), after.unwrap_or(&no_members));
             let gone = before.keys().filter(|key| !after.contains_key(*key));
-            for key in after.keys().chain(gone) {
+            // Nobody owns the list of owners.
+            let metadata = path.len() == 1 && path.first().is_some_and(|step| step == "f:metadata");
+            for key in after.keys().chain(gone).filter(|key| !(metadata && *key == "managedFields")) {
                 path.push(format!("f:{key}"));
                 // A struct that the reference holds by value is there even if the stored text leaves it out.
                 let held = if old.is_some() && !before.contains_key(key) { by_value(grain, key) } else { None };
