@@ -11,7 +11,7 @@ export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-co
 target=$(rustc -vV | sed -n 's/^host: //p')
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}
 cargo build --quiet --release --target "$target"
-for name in tape json parsers patches; do
+for name in tape json parsers patches cel; do
     corpus=$CARGO_TARGET_DIR/corpus/$name
     mkdir -p "$corpus"
     echo "fuzz: $name"

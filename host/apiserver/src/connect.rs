@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::admission::reinvocation::Reinvocation;
 use crate::admission::{AdmissionAttributes, Operation};
 use crate::handlers::{Scope, carried, get};
+use crate::policies;
 use crate::request_info::{first, flag};
 use crate::webhooks;
 
@@ -51,11 +52,15 @@ async fn admit(scope: &Scope, mut options: Value, found: Option<Arc<Value>>) -> 
     let seen = AdmissionAttributes { old_object: None, ..attributes.clone() };
     let of_options = carried::scope_of_body(scope);
     let mut rounds = Reinvocation::default();
-    webhooks::mutate(&of_options, &seen, &mut options, &mut rounds).await?;
-    if rounds.go_on() {
+    loop {
+        policies::mutate(&of_options, &seen, &mut options, &mut rounds).await?;
         webhooks::mutate(&of_options, &seen, &mut options, &mut rounds).await?;
+        if !rounds.go_on() {
+            break;
+        }
     }
     let options = Arc::new(options);
+    policies::check(&scope.server, &scope.cx, &seen, &options).await?;
     scope.server.admission.validate(&scope.cx, &attributes, &options).await?;
     webhooks::validate(&of_options, &seen, &options).await
 }

@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 
-use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SelectExpr, operators};
+use cel::common::ast::{
+    CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SelectExpr, StructExpr, operators,
+};
 
 use crate::functions::{Overload, TABLE};
 use crate::parse::Parsed;
-use crate::types::{Kind, Type, UNBOUNDED};
+use crate::program::{JSON_PATCH, Options};
+use crate::types::{Kind, Type};
 
 /// The names of types, which are values of their own.
 const TYPE_NAMES: [&str; 12] = [
@@ -29,20 +32,34 @@ const TYPE_NAMES: [&str; 12] = [
 pub struct Checked {
     /// What the expression gives.
     pub result: Type,
-    /// The types of nodes, by id. Nodes that a macro made share the macro's id: the outermost stays.
-    pub types: HashMap<u64, Type>,
+    /// The types of nodes, by where they are: nodes that a macro made share the macro's id.
+    pub types: HashMap<usize, Type>,
+    /// The overloads that a call may be of.
+    pub overloads: HashMap<usize, Vec<&'static Overload>>,
+}
+
+/// Where a node is. The tree does not move while it is checked and estimated.
+pub fn address(node: &IdedExpr) -> usize {
+    std::ptr::from_ref(node) as usize
 }
 
 /// Checks an expression against its variables.
 ///
 /// # Errors
 /// What is wrong, as the reference prints it, one error a line.
-pub fn check(parsed: &Parsed, variables: &[(String, Type)]) -> Result<Checked, String> {
-    let mut checker =
-        Checker { parsed, scope: variables.to_vec(), types: HashMap::new(), errors: Vec::new(), mixed: false };
+pub fn check(parsed: &Parsed, variables: &[(String, Type)], options: Options) -> Result<Checked, String> {
+    let mut checker = Checker {
+        parsed,
+        options,
+        scope: variables.to_vec(),
+        types: HashMap::new(),
+        overloads: HashMap::new(),
+        errors: Vec::new(),
+        mixed: false,
+    };
     let result = checker.node(&parsed.expr);
     if checker.errors.is_empty() {
-        Ok(Checked { result, types: checker.types })
+        Ok(Checked { result, types: checker.types, overloads: checker.overloads })
     } else {
         Err(checker.errors.join("\n"))
     }
@@ -50,8 +67,10 @@ pub fn check(parsed: &Parsed, variables: &[(String, Type)]) -> Result<Checked, S
 
 struct Checker<'p> {
     parsed: &'p Parsed,
+    options: Options,
     scope: Vec<(String, Type)>,
-    types: HashMap<u64, Type>,
+    types: HashMap<usize, Type>,
+    overloads: HashMap<usize, Vec<&'static Overload>>,
     errors: Vec<String>,
     /// Whether literals may have elements of several types: the arguments of `format` may.
     mixed: bool,
@@ -63,6 +82,16 @@ pub fn qualified(expr: &IdedExpr) -> Option<String> {
         Expr::Ident(name) => Some(name.clone()),
         Expr::Select(select) if !select.test => Some(format!("{}.{}", qualified(&select.operand)?, select.field)),
         _ => None,
+    }
+}
+
+/// The type of a field of a message. What a partial object has is checked when it is merged.
+fn field_of_message(message: &str, field: &str) -> Option<Type> {
+    match (message, field) {
+        (JSON_PATCH, "op" | "path" | "from") => Some(Kind::String.into()),
+        (JSON_PATCH, "value") => Some(Kind::Dyn.into()),
+        (JSON_PATCH, _) => None,
+        _ => Some(Kind::Dyn.into()),
     }
 }
 
@@ -78,8 +107,8 @@ fn fits(wanted: &Type, given: &Type, bound: &mut Bound) -> bool {
             }
             // An unknown type gives way to a known one.
             Some(before) if before.is_dyn() || given.is_dyn() => {
-                let kind = if before.is_dyn() { given.kind.clone() } else { before.kind };
-                bound.insert(*name, Type { kind, max: before.max.max(given.max) });
+                let kind = if before.is_dyn() { given.kind.clone() } else { before.kind.clone() };
+                bound.insert(*name, Type { kind, max: before.max.max(given.max), ..before });
                 true
             }
             Some(before) => fits(&before, given, bound) || (before.kind == Kind::Null && nullable(given)),
@@ -99,6 +128,7 @@ fn nullable(type_: &Type) -> bool {
         Kind::Null
             | Kind::Dyn
             | Kind::Object(_)
+            | Kind::Message(_)
             | Kind::Opaque(_)
             | Kind::Timestamp
             | Kind::Duration
@@ -130,7 +160,7 @@ impl Checker<'_> {
                 .variable(name)
                 .unwrap_or_else(|| self.fail(node.id, &format!("undeclared reference to '{name}' (in container '')"))),
             Expr::Select(select) => self.select(node.id, select),
-            Expr::Call(call) => self.call(node.id, call),
+            Expr::Call(call) => self.call(node, call),
             Expr::List(list) => {
                 let mut items: Option<Type> = None;
                 for (index, element) in list.elements.iter().enumerate() {
@@ -143,7 +173,7 @@ impl Checker<'_> {
                     items = Some(self.join(items, given, element.id));
                 }
                 let items = items.unwrap_or_else(|| Kind::Dyn.into());
-                Type { kind: Kind::List(Box::new(items)), max: list.elements.len() as u64 }
+                Type { max: list.elements.len() as u64, ..Type::list(items) }
             }
             Expr::Map(map) => {
                 let (mut keys, mut values): (Option<Type>, Option<Type>) = (None, None);
@@ -162,14 +192,45 @@ impl Checker<'_> {
                 let any = || Type::from(Kind::Dyn);
                 Type::map(keys.unwrap_or_else(any), values.unwrap_or_else(any))
             }
-            Expr::Struct(value) => {
-                self.fail(node.id, &format!("undeclared reference to '{}' (in container '')", value.type_name))
-            }
+            Expr::Struct(value) => self.message(node.id, value),
             Expr::Comprehension(comprehension) => self.comprehension(comprehension),
             Expr::Unspecified => Kind::Dyn.into(),
         };
-        self.types.insert(node.id, type_.clone());
+        self.types.insert(address(node), type_.clone());
         type_
+    }
+
+    fn message(&mut self, id: u64, message: &StructExpr) -> Type {
+        let name = message.type_name.as_str();
+        if !self.options.makes(name) {
+            return self.fail(id, &format!("undeclared reference to '{name}' (in container '')"));
+        }
+        for entry in &message.entries {
+            let EntryExpr::StructField(field) = &entry.expr else { continue };
+            let mut given = self.node(&field.value);
+            if field.optional {
+                given = match &given.kind {
+                    Kind::Optional(of) => (**of).clone(),
+                    Kind::Dyn => given,
+                    _ => {
+                        let wanted = Type::optional(given.clone());
+                        self.fail(field.value.id, &format!("expected type '{wanted}' but found '{given}'"))
+                    }
+                };
+            }
+            let Some(wanted) = field_of_message(name, &field.field) else {
+                self.fail(entry.id, &format!("undefined field '{}'", field.field));
+                continue;
+            };
+            if !fits(&wanted, &given, &mut Bound::new()) {
+                let what = format!(
+                    "expected type of field '{}' is '{wanted}' but provided type is '{given}'",
+                    field.field
+                );
+                self.fail(entry.id, &what);
+            }
+        }
+        Kind::Message(name.into()).into()
     }
 
     /// The type of a literal's elements, which must all be of one.
@@ -180,7 +241,7 @@ impl Checker<'_> {
         }
         let mut bound = Bound::new();
         if fits(&before, &given, &mut bound) || fits(&given, &before, &mut bound) {
-            return Type { kind: before.kind, max: before.max.max(given.max) };
+            return Type { max: before.max.max(given.max), ..before };
         }
         if self.mixed {
             return Kind::Dyn.into();
@@ -210,6 +271,9 @@ impl Checker<'_> {
                 None => self.fail(id, &format!("undefined field '{field}'")),
             },
             Kind::Map(_, values) => (**values).clone(),
+            Kind::Message(name) => {
+                field_of_message(name, field).unwrap_or_else(|| self.fail(id, &format!("undefined field '{field}'")))
+            }
             Kind::Optional(of) => {
                 let of = (**of).clone();
                 let found = self.field(id, &of, field);
@@ -220,7 +284,8 @@ impl Checker<'_> {
         }
     }
 
-    fn call(&mut self, id: u64, call: &CallExpr) -> Type {
+    fn call(&mut self, node: &IdedExpr, call: &CallExpr) -> Type {
+        let id = node.id;
         if call.func_name == operators::OPT_SELECT {
             let operand = call.args.first().map_or_else(|| Kind::Dyn.into(), |operand| self.node(operand));
             let field = match call.args.get(1).map(|arg| &arg.expr) {
@@ -230,18 +295,9 @@ impl Checker<'_> {
             let found = self.field(id, &operand, &field);
             return if matches!(found.kind, Kind::Optional(_)) { found } else { Type::optional(found) };
         }
-        let spaced = call
-            .target
-            .as_ref()
-            .and_then(|target| qualified(target))
-            .map(|target| format!("{target}.{}", call.func_name));
-        let namespaced = spaced.filter(|name| TABLE.contains_key(&(name.clone(), false)));
-        let (name, method) = match (&namespaced, &call.target) {
-            (Some(name), _) => (name.as_str(), false),
-            (None, target) => (call.func_name.as_str(), target.is_some()),
-        };
+        let (name, method) = (call.func_name.as_str(), call.target.is_some());
         let mut given = Vec::new();
-        if method && let Some(target) = &call.target {
+        if let Some(target) = &call.target {
             given.push(self.node(target));
         }
         let outside = std::mem::replace(&mut self.mixed, method && name == "format");
@@ -252,16 +308,37 @@ impl Checker<'_> {
         let Some(overloads) = TABLE.get(&(name.to_owned(), method)) else {
             return self.fail(id, &format!("undeclared reference to '{name}' (in container '')"));
         };
-        self.resolve(id, name, overloads, &given)
+        let result = self.resolve(node, name, overloads, &given);
+        self.check_literal(call);
+        result
     }
 
-    fn resolve(&mut self, id: u64, name: &str, overloads: &[Overload], given: &[Type]) -> Type {
+    /// Literals that say a time, a span or a pattern must be ones.
+    fn check_literal(&mut self, call: &CallExpr) {
+        let arg = match (call.func_name.as_str(), call.args.as_slice()) {
+            ("duration" | "timestamp" | "matches", [.., last]) => last,
+            _ => return,
+        };
+        let Expr::Literal(LiteralValue::String(text)) = &arg.expr else { return };
+        let text = text.inner();
+        let fits = match call.func_name.as_str() {
+            "duration" => crate::library::parse_duration(text).is_some(),
+            "timestamp" => text.parse::<jiff::Timestamp>().is_ok(),
+            _ => regex::Regex::new(text).is_ok(),
+        };
+        if !fits {
+            self.fail(arg.id, &format!("invalid {} argument", call.func_name));
+        }
+    }
+
+    fn resolve(&mut self, node: &IdedExpr, name: &str, overloads: &'static [Overload], given: &[Type]) -> Type {
         let mut result: Option<Type> = None;
         for overload in overloads.iter().filter(|overload| overload.params.len() == given.len()) {
             let mut bound = Bound::new();
             if !overload.params.iter().zip(given).all(|(wanted, given)| fits(wanted, given, &mut bound)) {
                 continue;
             }
+            self.overloads.entry(address(node)).or_default().push(overload);
             let found = substitute(&overload.result, &bound);
             result = Some(match result {
                 Some(before) if before != found => Kind::Dyn.into(),
@@ -275,7 +352,7 @@ impl Checker<'_> {
                 Some((target, args)) if method => format!("{target}.({})", list(args)),
                 _ => format!("({})", list(given)),
             };
-            self.fail(id, &format!("found no matching overload for '{name}' applied to '{applied}'"))
+            self.fail(node.id, &format!("found no matching overload for '{name}' applied to '{applied}'"))
         })
     }
 
@@ -310,7 +387,7 @@ impl Checker<'_> {
         // What is collected has the type that the steps give it: the initial list or map is empty.
         let mut bound = Bound::new();
         let accu = if fits(&accu, &step, &mut bound) { step } else { accu };
-        self.scope.push((comprehension.accu_var.clone(), Type { kind: accu.kind, max: UNBOUNDED }));
+        self.scope.push((comprehension.accu_var.clone(), accu.kind.into()));
         let mut result = self.node(&comprehension.result);
         self.scope.truncate(depth);
         if matches!(result.kind, Kind::List(_)) {
@@ -324,11 +401,11 @@ impl Checker<'_> {
 fn literal_type(literal: &LiteralValue) -> Type {
     match literal {
         LiteralValue::Boolean(_) => Kind::Bool.into(),
-        LiteralValue::Bytes(bytes) => Type { kind: Kind::Bytes, max: bytes.inner().len() as u64 },
+        LiteralValue::Bytes(bytes) => Type { max: bytes.inner().len() as u64, ..Kind::Bytes.into() },
         LiteralValue::Double(_) => Kind::Double.into(),
         LiteralValue::Int(_) => Kind::Int.into(),
         LiteralValue::UInt(_) => Kind::Uint.into(),
         LiteralValue::Null => Kind::Null.into(),
-        LiteralValue::String(text) => Type { kind: Kind::String, max: text.inner().len() as u64 },
+        LiteralValue::String(text) => Type { max: text.inner().len() as u64, ..Kind::String.into() },
     }
 }

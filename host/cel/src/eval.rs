@@ -1,13 +1,18 @@
 //! The evaluator: a walk over the tree that counts what it costs.
 
-use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SelectExpr, operators};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use cel::common::ast::{
+    CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SelectExpr, StructExpr, operators,
+};
 
 use crate::check::qualified;
-use crate::cost::{LIST, MAP, Range, of_call};
-use crate::functions::TABLE;
+use crate::cost::actual::of_call;
+use crate::cost::{LIST, MAP, STRUCT};
 use crate::library;
-use crate::program::{EvalError, Variables};
-use crate::value::Val;
+use crate::program::{EvalError, JSON_PATCH, Variables};
+use crate::value::{Message, Val};
 
 type Outcome<'a> = Result<Val<'a>, EvalError>;
 
@@ -27,13 +32,19 @@ pub fn mentions(node: &IdedExpr, name: &str) -> bool {
             EntryExpr::StructField(field) => mentions(&field.value, name),
         }),
         Expr::Comprehension(c) => any(&[&c.iter_range, &c.accu_init, &c.loop_cond, &c.loop_step, &c.result]),
-        Expr::Struct(_) | Expr::Literal(_) | Expr::Unspecified => false,
+        Expr::Struct(value) => value.entries.iter().any(|entry| match &entry.expr {
+            EntryExpr::MapEntry(entry) => any(&[&entry.key, &entry.value]),
+            EntryExpr::StructField(field) => mentions(&field.value, name),
+        }),
+        Expr::Literal(_) | Expr::Unspecified => false,
     }
 }
 
-/// One evaluation.
-pub struct Evaluator<'a> {
-    scope: Variables<'a>,
+/// One evaluation of a program, whose tree lives for `'p`.
+pub struct Evaluator<'p, 'a> {
+    variables: Variables<'a>,
+    /// The variables of comprehensions, the innermost last.
+    locals: Vec<(&'p str, Outcome<'a>)>,
     spent: u64,
     limit: u64,
 }
@@ -42,15 +53,20 @@ fn failed<'a>(text: impl AsRef<str>) -> Outcome<'a> {
     Err(EvalError::failed(text))
 }
 
-impl<'a> Evaluator<'a> {
+impl<'p, 'a> Evaluator<'p, 'a> {
     /// An evaluation over variables, which may cost so much.
-    pub fn new(scope: Variables<'a>, limit: u64) -> Self {
-        Self { scope, spent: 0, limit }
+    pub fn new(variables: Variables<'a>, limit: u64) -> Self {
+        Self { variables, locals: Vec::new(), spent: 0, limit }
     }
 
     /// What it has cost.
     pub fn spent(&self) -> u64 {
         self.spent
+    }
+
+    fn variable(&self, name: &str) -> Option<&Outcome<'a>> {
+        let local = self.locals.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value);
+        local.or_else(|| self.variables.get(name))
     }
 
     fn spend(&mut self, cost: u64) -> Result<(), EvalError> {
@@ -62,18 +78,19 @@ impl<'a> Evaluator<'a> {
     ///
     /// # Errors
     /// If it has none, or costs too much.
-    pub fn value(&mut self, node: &IdedExpr) -> Outcome<'a> {
+    pub fn value(&mut self, node: &'p IdedExpr) -> Outcome<'a> {
         match &node.expr {
             Expr::Literal(literal) => Ok(literal_value(literal)),
             Expr::Ident(name) => {
                 self.spend(1)?;
-                let found = self.scope.iter().rev().find(|(known, _)| known == name);
-                found.map_or_else(|| Ok(Val::Type(name.as_str().into())), |(_, value)| value.clone())
+                self.variable(name).cloned().unwrap_or_else(|| Ok(Val::Type(name.as_str().into())))
             }
             Expr::Select(select) => self.select(select),
             Expr::Call(call) => self.call(call),
             Expr::List(list) => {
-                self.spend(LIST)?;
+                if !is_constant(node) {
+                    self.spend(LIST)?;
+                }
                 let mut items = Vec::with_capacity(list.elements.len());
                 for (index, element) in list.elements.iter().enumerate() {
                     match self.value(element)? {
@@ -104,36 +121,71 @@ impl<'a> Evaluator<'a> {
                 Ok(Val::Map(entries.into()))
             }
             Expr::Comprehension(comprehension) => self.comprehension(comprehension),
-            Expr::Struct(_) | Expr::Unspecified => failed("unsupported expression"),
+            Expr::Struct(value) => self.message(value),
+            Expr::Unspecified => failed("unsupported expression"),
         }
     }
 
-    fn select(&mut self, select: &SelectExpr) -> Outcome<'a> {
+    fn message(&mut self, message: &'p StructExpr) -> Outcome<'a> {
+        let mut fields = Vec::with_capacity(message.entries.len());
+        for entry in &message.entries {
+            let EntryExpr::StructField(field) = &entry.expr else { continue };
+            let value = match (self.value(&field.value)?, field.optional) {
+                (Val::Optional(None), true) => continue,
+                (Val::Optional(Some(value)), true) => (*value).clone(),
+                (value, _) => value,
+            };
+            if message.type_name == JSON_PATCH && field.field != "value" && !matches!(value, Val::String(_)) {
+                return failed(format!(
+                    "unexpected type {} for JSONPatchType '{}' field",
+                    value.type_name(),
+                    field.field
+                ));
+            }
+            fields.push((Rc::from(field.field.as_str()), value));
+        }
+        self.spend(STRUCT)?;
+        Ok(Val::Message(Rc::new(Message { name: Arc::from(message.type_name.as_str()), fields })))
+    }
+
+    fn select(&mut self, select: &'p SelectExpr) -> Outcome<'a> {
         if let Some(name) = qualified(&select.operand).map(|operand| format!("{operand}.{}", select.field))
-            && let Some((_, value)) = self.scope.iter().rev().find(|(known, _)| *known == name)
+            && let Some(value) = self.variable(&name)
         {
             let value = if select.test { Ok(Val::Bool(true)) } else { value.clone() };
             self.spend(1)?;
             return value;
         }
         let operand = self.value(&select.operand)?;
-        self.spend(1)?;
+        // Whether something is there is asked for nothing.
+        if !select.test {
+            self.spend(if is_attribute(&select.operand) { 1 } else { 2 })?;
+        }
         if let Val::Optional(of) = &operand {
             let found = of.as_ref().and_then(|of| of.member(&select.field));
             return Ok(if select.test { Val::Bool(found.is_some()) } else { optional(found) });
+        }
+        if let Val::Late(members) = &operand {
+            return match (members.member(&select.field), select.test) {
+                (found, true) => Ok(Val::Bool(found.is_some())),
+                (Some(found), false) => found,
+                (None, false) => failed(format!("no such key: {}", select.field)),
+            };
         }
         let found = operand.member(&select.field);
         match (select.test, found) {
             (true, found) => Ok(Val::Bool(found.is_some())),
             (false, Some(found)) => Ok(found),
-            (false, None) if matches!(operand, Val::Object(..) | Val::Map(_) | Val::JsonMap(..)) => {
+            (false, None)
+                if matches!(operand, Val::Object(..) | Val::Map(_) | Val::JsonMap(..) | Val::Message(_)) =>
+            {
                 failed(format!("no such key: {}", select.field))
             }
             (false, None) => failed("no such overload"),
         }
     }
 
-    fn call(&mut self, call: &CallExpr) -> Outcome<'a> {
+    fn call(&mut self, call: &'p CallExpr) -> Outcome<'a> {
         match (call.func_name.as_str(), call.args.as_slice()) {
             (operators::LOGICAL_AND, [a, b]) => return self.logical(a, b, false),
             (operators::LOGICAL_OR, [a, b]) => return self.logical(a, b, true),
@@ -145,7 +197,9 @@ impl<'a> Evaluator<'a> {
                 };
             }
             (operators::NOT_STRICTLY_FALSE, [arg]) => {
-                return match self.value(arg) {
+                let value = self.value(arg);
+                self.spend(1)?;
+                return match value {
                     Err(EvalError::TooCostly) => Err(EvalError::TooCostly),
                     Ok(Val::Bool(false)) => Ok(Val::Bool(false)),
                     _ => Ok(Val::Bool(true)),
@@ -162,16 +216,8 @@ impl<'a> Evaluator<'a> {
             }
             _ => {}
         }
-        let spaced = call
-            .target
-            .as_ref()
-            .and_then(|target| qualified(target))
-            .map(|target| format!("{target}.{}", call.func_name));
-        let namespaced = spaced.filter(|name| TABLE.contains_key(&(name.clone(), false)));
         let mut args = Vec::with_capacity(call.args.len() + 1);
-        if namespaced.is_none()
-            && let Some(target) = &call.target
-        {
+        if let Some(target) = &call.target {
             args.push(self.value(target)?);
         }
         // What an optional value stands in for is not evaluated if there is one.
@@ -185,18 +231,17 @@ impl<'a> Evaluator<'a> {
         for arg in &call.args {
             args.push(self.value(arg)?);
         }
-        let name = namespaced.as_deref().unwrap_or(&call.func_name);
-        let sizes: Vec<Range> = args.iter().map(|arg| Range::exactly(arg.size())).collect();
-        let sized = matches!(
-            args.first(),
-            Some(Val::String(_) | Val::Bytes(_) | Val::List(_) | Val::JsonList(..) | Val::Map(_) | Val::JsonMap(..))
-        );
-        self.spend(of_call(name, &sizes, sized).0.max)?;
-        library::call(name, &args)
+        let name = call.func_name.as_str();
+        let result = library::call(name, &args);
+        // What is made of literals alone is made once, when the expression is compiled.
+        if !is_folded(call) {
+            self.spend(of_call(name, &args, result.as_ref().ok()))?;
+        }
+        result
     }
 
     /// `&&` and `||`: one side may decide although the other fails.
-    fn logical(&mut self, a: &IdedExpr, b: &IdedExpr, decides: bool) -> Outcome<'a> {
+    fn logical(&mut self, a: &'p IdedExpr, b: &'p IdedExpr, decides: bool) -> Outcome<'a> {
         let first = self.value(a);
         match &first {
             Err(EvalError::TooCostly) => return first,
@@ -213,7 +258,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn comprehension(&mut self, comprehension: &ComprehensionExpr) -> Outcome<'a> {
+    fn comprehension(&mut self, comprehension: &'p ComprehensionExpr) -> Outcome<'a> {
         let range = self.value(&comprehension.iter_range)?;
         let entries: Vec<(Val<'a>, Option<Val<'a>>)> = if let Some(items) = range.items() {
             let two = comprehension.iter_var2.is_some();
@@ -224,13 +269,13 @@ impl<'a> Evaluator<'a> {
         } else {
             return failed("no such overload");
         };
-        let depth = self.scope.len();
+        let depth = self.locals.len();
         let init = self.value(&comprehension.accu_init);
-        self.scope.push((comprehension.accu_var.clone(), init));
+        self.locals.push((&comprehension.accu_var, init));
         for (first, second) in entries {
-            self.scope.push((comprehension.iter_var.clone(), Ok(first)));
+            self.locals.push((&comprehension.iter_var, Ok(first)));
             if let (Some(name), Some(second)) = (&comprehension.iter_var2, second) {
-                self.scope.push((name.clone(), Ok(second)));
+                self.locals.push((name, Ok(second)));
             }
             let goes_on = self.value(&comprehension.loop_cond);
             let step = match goes_on {
@@ -238,19 +283,49 @@ impl<'a> Evaluator<'a> {
                 Err(EvalError::TooCostly) => Some(Err(EvalError::TooCostly)),
                 _ => None,
             };
-            self.scope.truncate(depth + 1);
+            self.locals.truncate(depth + 1);
             match step {
                 Some(Err(EvalError::TooCostly)) => {
-                    self.scope.truncate(depth);
+                    self.locals.truncate(depth);
                     return Err(EvalError::TooCostly);
                 }
-                Some(step) => self.scope[depth].1 = step,
+                Some(step) => self.locals[depth].1 = step,
                 None => break,
             }
         }
         let result = self.value(&comprehension.result);
-        self.scope.truncate(depth);
+        self.locals.truncate(depth);
         result
+    }
+}
+
+/// Whether an expression is a list of literals, or of what is made of one.
+fn is_constant(node: &IdedExpr) -> bool {
+    let constant = |element: &IdedExpr| match &element.expr {
+        Expr::Literal(_) => true,
+        Expr::Call(call) => call.func_name != "@in" && is_folded(call),
+        _ => is_constant(element),
+    };
+    matches!(&node.expr, Expr::List(list) if list.optional_indices.is_empty() && list.elements.iter().all(constant))
+}
+
+/// Whether a call is of literals alone: looking something up in a list of them, converting one to another type.
+fn is_folded(call: &CallExpr) -> bool {
+    match (call.func_name.as_str(), call.args.as_slice()) {
+        ("@in", [_, list]) => is_constant(list),
+        ("int" | "uint" | "double" | "bool" | "string" | "bytes" | "timestamp" | "duration", [arg]) => {
+            matches!(arg.expr, Expr::Literal(_))
+        }
+        _ => false,
+    }
+}
+
+/// Whether an expression is a variable or a part of one.
+fn is_attribute(node: &IdedExpr) -> bool {
+    match &node.expr {
+        Expr::Ident(_) | Expr::Select(_) => true,
+        Expr::Call(call) => call.func_name == operators::INDEX,
+        _ => false,
     }
 }
 

@@ -18,7 +18,8 @@ _||_(bool,bool)bool
 _?_:_(bool,A,A)A
 _==_(A,A)bool
 _!=_(A,A)bool
-@merge(map<A;B>,map<A;B>)map<A;B>
+cel.@mapInsert(map<A;B>,A,B)map<A;B>
+cel.@mapInsert(map<A;B>,map<A;B>)map<A;B>
 _+_(int,int)int
 _+_(uint,uint)uint
 _+_(double,double)double
@@ -131,12 +132,20 @@ list<A>.reverse()list<A>
 list<A>.sort()list<A>
 list<A>.slice(int,int)list<A>
 list<list<A>>.flatten()list<A>
+list<dyn>.flatten()list<dyn>
+list<dyn>.flatten(int)list<dyn>
+list<A>.first()optional<A>
+list<A>.last()optional<A>
+list<A>.@sortByAssociatedKeys(list<B>)list<A>
+lists.range(int)list<int>
 sets.contains(list<A>,list<A>)bool
 sets.equivalent(list<A>,list<A>)bool
 sets.intersects(list<A>,list<A>)bool
 optional.of(A)optional<A>
 optional.ofNonZeroValue(A)optional<A>
 optional.none()optional<A>
+optional.unwrap(list<optional<A>>)list<A>
+list<optional<A>>.unwrapOpt()list<A>
 optional<A>.hasValue()bool
 optional<A>.value()A
 optional<A>.or(optional<A>)optional<A>
@@ -227,12 +236,15 @@ authz.GroupCheck.resource(string)authz.ResourceCheck
 authz.ResourceCheck.subresource(string)authz.ResourceCheck
 authz.ResourceCheck.namespace(string)authz.ResourceCheck
 authz.ResourceCheck.name(string)authz.ResourceCheck
+authz.ResourceCheck.fieldSelector(string)authz.ResourceCheck
+authz.ResourceCheck.labelSelector(string)authz.ResourceCheck
 authz.ResourceCheck.check(string)authz.Decision
 authz.Decision.allowed()bool
 authz.Decision.reason()string
 authz.Decision.errored()bool
 authz.Decision.error()string
 strings.quote(string)string
+jsonpatch.escapeKey(string)string
 ";
 
 /// The named formats, each also a function of its own (`format.dns1123Label()`).
@@ -292,7 +304,7 @@ pub static TABLE: LazyLock<Table> = LazyLock::new(|| {
         // A dot before the name is a method's, unless what is before it is no type but a namespace.
         let method = head
             .rsplit_once('.')
-            .filter(|(target, _)| !matches!(*target, "optional" | "sets" | "format" | "ip" | "strings"));
+            .filter(|(target, _)| !matches!(*target, "optional" | "sets" | "lists" | "format" | "ip" | "strings" | "jsonpatch" | "cel"));
         let name = match method {
             Some((target, name)) => {
                 params.insert(0, type_of(target));

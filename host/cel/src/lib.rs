@@ -11,12 +11,14 @@
 //! * [`program`] puts it together: an environment of variables, a compiled expression, an evaluation within a budget.
 //!   Rules of custom resources have `self` and `oldSelf`; admission policies have `object`, `oldObject`, `request`,
 //!   `params`, `namespaceObject` and `variables` in the same way.
-//! * [`rules`] is `x-kubernetes-validations` on structural schemas.
+//! * [`rules`] is `x-kubernetes-validations` on structural schemas, and [`admission`] what policies' expressions can name.
 
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod check;
 pub mod cost;
+pub mod devices;
 pub mod eval;
 pub mod functions;
 pub mod library;
@@ -26,6 +28,6 @@ pub mod rules;
 pub mod types;
 pub mod value;
 
-pub use program::{Budget, EvalError, Program, Variables};
+pub use program::{Budget, EvalError, Options, Program, Variables};
 pub use types::{Kind, Type};
 pub use value::Val;

@@ -1,18 +1,25 @@
 //! The front end: text to a tree without macros.
 //!
 //! The crate `cel` expands the standard macros. Those that Kubernetes has beside them (comprehensions with two variables,
-//! `transformList`, `transformMap`, `optMap`, `optFlatMap`) are expanded here, into the same kind of comprehension.
+//! `transformList`, `transformMap`, `optMap`, `optFlatMap`) are expanded here, into the same kind of comprehension. Calls
+//! of functions whose names have a dot (`sets.contains`) become plain calls, so that nobody has to look for them again.
 
 use cel::common::ast::{
-    CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr, IdedExpr, ListExpr, LiteralValue, MapEntryExpr,
-    MapExpr, SourceInfo, operators,
+    CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr, IdedExpr, ListExpr, LiteralValue, MapExpr, SourceInfo,
+    operators,
 };
 use cel::parser::Parser;
+
+use crate::check::qualified;
+use crate::functions::TABLE;
+use crate::program::Options;
 
 /// The name of what a comprehension collects.
 const RESULT: &str = "@result";
 /// The name of a variable that nothing can name.
 const UNUSED: &str = "#unused";
+/// The name of a list that is to be sorted.
+const SORTED: &str = "@__sortBy_input__";
 /// The deepest tree that is walked; the parser bounds what is written, macros add a little.
 const DEEPEST: u16 = 96;
 
@@ -45,7 +52,7 @@ fn report(source: &str, start: usize, message: &str) -> String {
 ///
 /// # Errors
 /// The errors of syntax, as the reference prints them.
-pub fn parse(source: &str) -> Result<Parsed, String> {
+pub fn parse(source: &str, options: Options) -> Result<Parsed, String> {
     let parser =
         Parser::new().enable_optional_syntax(true).enable_ident_escape_syntax(true).max_recursion_depth(DEEPEST);
     let (mut expr, info) = parser.parse_with_source_info(source).map_err(|errors| {
@@ -58,6 +65,7 @@ pub fn parse(source: &str) -> Result<Parsed, String> {
     })?;
     let mut problems = Vec::new();
     expand(&mut expr, &mut problems);
+    name_functions(&mut expr, options);
     let parsed = Parsed { expr, source: source.to_owned(), info };
     match problems.first() {
         Some((id, message)) => Err(parsed.error_at(*id, message)),
@@ -107,10 +115,23 @@ fn expand(node: &mut IdedExpr, problems: &mut Problems) {
         ("all" | "exists" | "exists_one" | "existsOne", 3)
         | ("transformList" | "transformMap" | "transformMapEntry", 3 | 4) => two_variables(id, call, problems),
         ("optMap" | "optFlatMap", 2) => optional_map(id, call, problems),
+        ("sortBy", 2) => sort_by(id, call, problems),
         _ => None,
     };
     if let Some(expanded) = expanded {
         node.expr = expanded;
+    }
+}
+
+/// Turns calls on what is no value but a part of a function's name into calls of that function.
+fn name_functions(node: &mut IdedExpr, options: Options) {
+    each_child(&mut node.expr, &mut |child| name_functions(child, options));
+    let Expr::Call(call) = &mut node.expr else { return };
+    let Some(prefix) = call.target.as_ref().and_then(|target| qualified(target)) else { return };
+    let name = format!("{prefix}.{}", call.func_name);
+    if options.knows(&name) && TABLE.contains_key(&(name.clone(), false)) {
+        call.func_name = name;
+        call.target = None;
     }
 }
 
@@ -191,14 +212,10 @@ fn two_variables(id: u64, call: &mut CallExpr, problems: &mut Problems) -> Optio
             (make.list(Vec::new()), forever(), collect(step), accu())
         }
         kind => {
-            let added = if kind == "transformMap" {
-                let entry = MapEntryExpr { key: make.ident(&first), value: last, optional: false };
-                let entries = vec![IdedEntryExpr { id, expr: EntryExpr::MapEntry(entry) }];
-                make.node(Expr::Map(MapExpr { entries }))
-            } else {
-                last
-            };
-            let step = make.call("@merge", vec![accu(), added]);
+            let mut args = vec![accu()];
+            args.extend((kind == "transformMap").then(|| make.ident(&first)));
+            args.push(last);
+            let step = make.call("cel.@mapInsert", args);
             (make.node(Expr::Map(MapExpr { entries: Vec::new() })), forever(), collect(step), accu())
         }
     };
@@ -211,6 +228,40 @@ fn two_variables(id: u64, call: &mut CallExpr, problems: &mut Problems) -> Optio
         loop_cond: cond,
         loop_step: step,
         result,
+    })))
+}
+
+/// `x.sortBy(v, e)`: the items of `x` in the order of what `e` gives for each.
+fn sort_by(id: u64, call: &mut CallExpr, problems: &mut Problems) -> Option<Expr> {
+    let make = Maker(id);
+    let name = name_of(&call.args[0], problems)?;
+    let key = call.args.pop()?;
+    let target = *call.target.take()?;
+    let step = make.call(operators::ADD, vec![make.ident(RESULT), make.list(vec![key])]);
+    let keys = make.node(Expr::Comprehension(Box::new(ComprehensionExpr {
+        iter_range: make.ident(SORTED),
+        iter_var: name,
+        iter_var2: None,
+        accu_var: RESULT.to_owned(),
+        accu_init: make.list(Vec::new()),
+        loop_cond: make.bool(true),
+        loop_step: step,
+        result: make.ident(RESULT),
+    })));
+    let sorted = CallExpr {
+        func_name: "@sortByAssociatedKeys".to_owned(),
+        target: Some(Box::new(make.ident(SORTED))),
+        args: vec![keys],
+    };
+    Some(Expr::Comprehension(Box::new(ComprehensionExpr {
+        iter_range: make.list(Vec::new()),
+        iter_var: UNUSED.to_owned(),
+        iter_var2: None,
+        accu_var: SORTED.to_owned(),
+        accu_init: target,
+        loop_cond: make.bool(false),
+        loop_step: make.ident(SORTED),
+        result: make.node(Expr::Call(sorted)),
     })))
 }
 

@@ -15,7 +15,7 @@ use portcullis_machinery::status::{Cause, FieldErrorType};
 use portcullis_machinery::structural::{Additional, Rule, Structural, correlated, member_path};
 use serde_json::Value as Json;
 
-use crate::program::{Budget, EvalError, Program};
+use crate::program::{Budget, EvalError, Program, Variables};
 use crate::types::{Type, of_schema};
 use crate::value::Val;
 
@@ -160,18 +160,17 @@ impl Walk {
         }
         let old_value = || old.map(|old| Val::from_json(old, &set.type_));
         let variables = || {
-            let mut variables = vec![(SELF.to_owned(), Ok(Val::from_json(value, &set.type_)))];
             let before = if optional { Some(Val::Optional(old_value().map(Into::into))) } else { old_value() };
-            variables.extend(before.map(|before| (OLD_SELF.to_owned(), Ok(before))));
-            variables
+            let own = (SELF.into(), Ok(Val::from_json(value, &set.type_)));
+            [own].into_iter().chain(before.map(|before| (OLD_SELF.into(), Ok(before)))).collect::<Variables<'_>>()
         };
         let place = if path.is_empty() { "<nil>".to_owned() } else { path.to_owned() };
         let cause = match &compiled.program {
             Err(text) => invalid(place, &format!("rule compiler initialization error: {text}")),
-            Ok(program) => match program.run(variables(), &mut self.budget) {
+            Ok(program) => match program.run(&variables(), &mut self.budget) {
                 Ok(Val::Bool(true)) => return,
                 Ok(Val::Bool(false)) => {
-                    let text = compiled.message.as_ref().and_then(|message| self.message(message, variables()));
+                    let text = compiled.message.as_ref().and_then(|message| self.message(message, &variables()));
                     failure(rule, &place, text)
                 }
                 Ok(_) => invalid(place, &format!("no such overload evaluating rule: {}", told(rule))),
@@ -208,7 +207,7 @@ impl Walk {
     }
 
     /// What a message's expression says, if it says something that can be shown.
-    fn message(&mut self, program: &Program, variables: crate::program::Variables<'_>) -> Option<String> {
+    fn message(&mut self, program: &Program, variables: &Variables<'_>) -> Option<String> {
         match program.run(variables, &mut self.budget) {
             Ok(Val::String(text)) => {
                 let text = text.trim().to_owned();

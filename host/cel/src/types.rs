@@ -4,10 +4,13 @@
 //! an expression depends on. Sizes of schema types come from `maxItems`, `maxLength` and `maxProperties`, or else from
 //! how large a request can be.
 
+pub mod openapi;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use portcullis_machinery::schema::ListType;
 use portcullis_machinery::structural::{Additional, Structural, Type as SchemaType};
 
 /// The size of the largest request, which bounds every value that is in one.
@@ -50,6 +53,8 @@ pub enum Kind {
     Optional(Box<Type>),
     /// A type of a library, by its name.
     Opaque(&'static str),
+    /// A message that expressions make (`Object.spec{…}`), by its name.
+    Message(Arc<str>),
     /// A parameter in a signature.
     Param(char),
 }
@@ -61,6 +66,20 @@ pub struct Type {
     pub kind: Kind,
     /// See [`UNBOUNDED`].
     pub max: u64,
+    /// How a list of values of this type is compared and added to.
+    pub listed: Listed,
+}
+
+/// `x-kubernetes-list-type`, as far as it matters to expressions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Listed {
+    /// In order.
+    #[default]
+    Atomic,
+    /// Each value is there once, in any order.
+    Set,
+    /// Values are told apart by these members, in any order.
+    Map(Arc<[String]>),
 }
 
 impl PartialEq for Type {
@@ -86,11 +105,11 @@ impl PartialEq for ObjectType {
 }
 
 /// The type that says nothing.
-pub static DYN: Type = Type { kind: Kind::Dyn, max: UNBOUNDED };
+pub static DYN: Type = Type { kind: Kind::Dyn, max: UNBOUNDED, listed: Listed::Atomic };
 
 impl From<Kind> for Type {
     fn from(kind: Kind) -> Self {
-        Self { kind, max: UNBOUNDED }
+        Self { kind, max: UNBOUNDED, listed: Listed::Atomic }
     }
 }
 
@@ -135,6 +154,7 @@ impl fmt::Display for Type {
             Kind::Optional(of) => return write!(f, "optional_type({of})"),
             Kind::Object(object) => return f.write_str(&object.name),
             Kind::Opaque(name) => return f.write_str(name),
+            Kind::Message(name) => return f.write_str(name),
             Kind::Param(name) => return write!(f, "{name}"),
             Kind::Dyn => "dyn",
             Kind::Null => "null",
@@ -225,7 +245,8 @@ pub fn of_schema(schema: &Structural, root: bool) -> Option<Type> {
 
 fn named(schema: &Structural, root: bool, name: &str) -> Option<Type> {
     if schema.int_or_string {
-        return Some(DYN.clone());
+        let most = schema.length.1.map_or(MAX_REQUEST - 2, |most| most.saturating_mul(4));
+        return Some(DYN.clone().at_most(most));
     }
     Some(match schema.type_ {
         SchemaType::Boolean => Kind::Bool.into(),
@@ -235,7 +256,13 @@ fn named(schema: &Structural, root: bool, name: &str) -> Option<Type> {
         SchemaType::Array => {
             let items = schema.items.as_ref()?;
             let most = schema.item_count.1.unwrap_or_else(|| most_items(items));
-            Type::list(named(items, false, &format!("{name}.@idx"))?).at_most(most)
+            let mut items = named(items, false, &format!("{name}.@idx"))?;
+            items.listed = match schema.list_type {
+                Some(ListType::Set) => Listed::Set,
+                Some(ListType::Map) => Listed::Map(schema.map_keys.clone().into()),
+                _ => Listed::Atomic,
+            };
+            Type::list(items).at_most(most)
         }
         SchemaType::Object => match &schema.additional {
             Additional::Schema(values) => {
@@ -251,8 +278,9 @@ fn named(schema: &Structural, root: bool, name: &str) -> Option<Type> {
 
 fn text(schema: &Structural) -> Type {
     let kind = match schema.format.as_str() {
-        "date" | "date-time" => return Type::from(Kind::Timestamp).at_most(32),
-        "duration" => return Type::from(Kind::Duration).at_most(MAX_REQUEST - 2),
+        "date" => return Type::from(Kind::Timestamp).at_most(12),
+        "date-time" => return Type::from(Kind::Timestamp).at_most(32),
+        "duration" => return Type::from(Kind::Duration).at_most(32),
         "byte" | "binary" => Kind::Bytes,
         _ => Kind::String,
     };

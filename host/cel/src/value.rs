@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use jiff::Timestamp;
@@ -9,7 +10,8 @@ use portcullis_machinery::quantity::Quantity;
 use serde_json::{Map, Value as Json};
 
 use crate::library::authz::{Authorize, Decision, Query};
-use crate::types::{DYN, Kind, ObjectType, Type};
+use crate::program::EvalError;
+use crate::types::{DYN, Kind, Listed, ObjectType, Type};
 
 /// A value.
 #[derive(Clone, Debug)]
@@ -42,6 +44,10 @@ pub enum Val<'a> {
     JsonMap(&'a Map<String, Json>, &'a Type),
     /// An object in JSON.
     Object(&'a Map<String, Json>, &'a ObjectType),
+    /// A message that the expression made.
+    Message(Rc<Message<'a>>),
+    /// Values that are made when they are first asked for.
+    Late(Rc<dyn Late<'a> + 'a>),
     /// A value or none.
     Optional(Option<Rc<Val<'a>>>),
     /// A type, by its name.
@@ -62,6 +68,28 @@ pub enum Val<'a> {
     Query(&'a dyn Authorize, Rc<Query>),
     /// An authorizer's answer.
     Decision(Rc<Decision>),
+}
+
+/// A message: a partial object, or an operation of a JSON patch.
+#[derive(Clone, Debug)]
+pub struct Message<'a> {
+    /// The type's name.
+    pub name: Arc<str>,
+    /// The fields that were set.
+    pub fields: Vec<(Rc<str>, Val<'a>)>,
+}
+
+impl<'a> Message<'a> {
+    /// A field that was set.
+    pub fn field(&self, name: &str) -> Option<&Val<'a>> {
+        self.fields.iter().find(|(known, _)| **known == *name).map(|(_, value)| value)
+    }
+}
+
+/// Members that are made when they are first asked for.
+pub trait Late<'a>: std::fmt::Debug {
+    /// A member; `None` if there is none of that name.
+    fn member(&self, name: &str) -> Option<Result<Val<'a>, EvalError>>;
 }
 
 impl From<&str> for Val<'_> {
@@ -147,6 +175,7 @@ impl<'a> Val<'a> {
                 members.get(json).map(|value| Val::from_json(value, of))
             }
             Self::JsonMap(members, of) => members.get(key).map(|value| Val::from_json(value, of)),
+            Self::Message(message) => message.field(key).cloned(),
             Self::Map(entries) => {
                 entries.iter().find(|(k, _)| matches!(k, Self::String(k) if **k == *key)).map(|(_, v)| v.clone())
             }
@@ -157,20 +186,25 @@ impl<'a> Val<'a> {
     /// How many elements it has, for costs; 1 for what has none.
     pub fn size(&self) -> u64 {
         let size = match self {
-            Self::String(text) => text.len(),
+            Self::String(text) => text.chars().count(),
             Self::Bytes(bytes) => bytes.len(),
+            Self::Optional(Some(value)) => return value.size(),
             Self::List(items) => items.len(),
             Self::Map(entries) => entries.len(),
             Self::JsonList(items, _) => items.len(),
             Self::JsonMap(members, _) | Self::Object(members, _) => members.len(),
+            Self::Ip(ip) => if ip.is_ipv4() { 4 } else { 16 },
+            Self::Cidr(net) => usize::from(net.prefix_len()).div_ceil(8),
             _ => 1,
         };
         size as u64
     }
 
     /// The name of its type.
-    pub fn type_name(&self) -> &'static str {
+    pub fn type_name(&self) -> &str {
         match self {
+            Self::Message(message) => &message.name,
+            Self::Late(_) => "kubernetes.variables",
             Self::Null => "null_type",
             Self::Bool(_) => "bool",
             Self::Int(_) => "int",
@@ -211,6 +245,7 @@ impl<'a> Val<'a> {
             | Self::JsonList(..)
             | Self::Map(_)
             | Self::JsonMap(..) => self.size() == 0,
+            Self::Message(message) => message.fields.is_empty(),
             _ => false,
         }
     }
@@ -230,10 +265,36 @@ impl<'a> Val<'a> {
                 (Some(a), Some(b)) => a.equals(b),
                 _ => false,
             },
-            (Self::Object(a, _), Self::Object(b, _) | Self::JsonMap(b, _))
-            | (Self::JsonMap(a, _), Self::Object(b, _)) => a == b,
+            (Self::Message(a), Self::Message(b)) => {
+                let same = |(name, value): &(Rc<str>, Val<'a>)| b.field(name).is_some_and(|other| other.equals(value));
+                a.name == b.name && a.fields.len() == b.fields.len() && a.fields.iter().all(same)
+            }
+            (
+                Self::Object(a, _) | Self::JsonMap(a, _),
+                Self::Object(b, _) | Self::JsonMap(b, _),
+            ) if a == b => true,
+            (Self::Object(a, of), Self::Object(b, _) | Self::JsonMap(b, _)) => {
+                // What differs in JSON may be the same as values: numbers, and lists whose order does not matter.
+                let same = |(name, (json, _)): (&String, &(String, Type))| match (a.get(json), b.get(json)) {
+                    (None, None) => true,
+                    (Some(_), Some(_)) => match (self.member(name), other.member(name)) {
+                        (Some(a), Some(b)) => a.equals(&b),
+                        _ => false,
+                    },
+                    _ => false,
+                };
+                a.len() == b.len() && of.fields.iter().all(same)
+            }
+            (Self::JsonMap(..), Self::Object(..)) => other.equals(self),
             (Self::JsonList(a, _), Self::JsonList(b, _)) if a == b => true,
-            (Self::JsonMap(a, _), Self::JsonMap(b, _)) if a == b => true,
+            (Self::JsonList(_, of), _) if of.listed != Listed::Atomic => {
+                let (Some(a), Some(b)) = (self.items(), other.items()) else { return false };
+                let found = |item: &Self| match &of.listed {
+                    Listed::Map(keys) => a.iter().find(|one| one.same_keys(item, keys)).is_some_and(|one| one.equals(item)),
+                    _ => a.iter().any(|one| one.equals(item)),
+                };
+                a.len() == b.len() && b.iter().all(found)
+            }
             _ => match (self.items(), other.items()) {
                 (Some(a), Some(b)) => a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| a.equals(b)),
                 (None, None) => match (self.entries(), other.entries()) {
@@ -247,6 +308,24 @@ impl<'a> Val<'a> {
                 _ => false,
             },
         }
+    }
+
+    /// How a list is compared and added to.
+    pub fn listed(&self) -> &Listed {
+        match self {
+            Self::JsonList(_, of) => &of.listed,
+            _ => &Listed::Atomic,
+        }
+    }
+
+    /// Whether two items of a list have the same keys.
+    pub fn same_keys(&self, other: &Self, keys: &[String]) -> bool {
+        let key = |of: &Self, key: &str| of.member(&crate::types::escape(key).unwrap_or_default());
+        keys.iter().all(|name| match (key(self, name), key(other, name)) {
+            (Some(a), Some(b)) => a.equals(&b),
+            (None, None) => true,
+            _ => false,
+        })
     }
 
     /// The order of two values that have one.
@@ -296,6 +375,9 @@ impl<'a> Val<'a> {
                 Json::Object(entries.iter().map(|(key, value)| (text(key), value.to_json())).collect())
             }
             Self::Optional(Some(value)) => value.to_json(),
+            Self::Message(message) => {
+                Json::Object(message.fields.iter().map(|(name, value)| (name.to_string(), value.to_json())).collect())
+            }
             other => crate::library::to_text(other).map_or(Json::Null, Json::from),
         }
     }

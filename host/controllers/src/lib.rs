@@ -17,6 +17,7 @@ mod job;
 mod namespace;
 mod node_lifecycle;
 mod pods;
+mod policy_status;
 mod replicaset;
 mod resource_quota;
 mod revisions;
@@ -77,6 +78,7 @@ pub async fn run(client: Client, config: ControllersConfig, shutdown: Cancellati
         "node-lifecycle-controller" => node_lifecycle::run(context.clone());
         "endpointslice-controller" => endpoints::run(context.clone());
         "garbage-collector-controller" => gc::run(context.clone());
+        "validatingadmissionpolicy-status-controller" => policy_status::run(context.clone());
         "resourcequota-controller" => resource_quota::run(context.clone());
     }
     while running.join_next().await.is_some() {

@@ -5,9 +5,12 @@
 //! change what, and who owns it afterwards.
 
 mod managed;
+mod partial;
 pub mod scale;
 mod set;
 mod typed;
+
+pub use partial::{PartialError, merge_in};
 
 use crate::Status;
 use crate::object;
@@ -111,10 +114,7 @@ fn check_configuration(configuration: &Value, writer: &Writer<'_>) -> Result<(),
     if errors.is_empty() {
         return Ok(());
     }
-    let why = match errors.as_slice() {
-        [one] => one.clone(),
-        many => format!("errors:\n{}", many.iter().map(|error| format!("  {error}")).collect::<Vec<_>>().join("\n")),
-    };
+    let why = joined(&errors);
     let (group, version) = crate::definition::split_api_version(version);
     // The reference does not translate this error, so clients see a 500 without a reason.
     Err(Status::failure(
@@ -127,6 +127,14 @@ fn check_configuration(configuration: &Value, writer: &Writer<'_>) -> Result<(),
             object::kind(configuration)
         ),
     ))
+}
+
+/// Errors of a type's check as one text.
+fn joined(errors: &[String]) -> String {
+    match errors {
+        [one] => one.clone(),
+        many => format!("errors:\n{}", many.iter().map(|error| format!("  {error}")).collect::<Vec<_>>().join("\n")),
+    }
 }
 
 /// A refusal, with the fields that it is about.

@@ -7,7 +7,7 @@ mod strategic;
 mod text;
 mod unstructured;
 
-pub use json::json_patch;
+pub use json::{PatchFailure, json_operations, json_patch};
 pub use merge::merge_patch;
 pub use strategic::strategic_merge;
 pub use text::{as_patched, touched_by};

@@ -109,7 +109,7 @@ pub async fn validate_object(
 /// # Errors
 /// Whatever a validator answers.
 pub async fn admit(scope: &Scope, attributes: &AdmissionAttributes, object: &Arc<Value>) -> Result<(), Status> {
-    policies::check(&scope.server, &scope.cx, attributes, object)?;
+    policies::check(&scope.server, &scope.cx, attributes, object).await?;
     scope.server.admission.validate(&scope.cx, attributes, object).await?;
     webhooks::validate(scope, attributes, object).await
 }
@@ -127,7 +127,7 @@ pub async fn mutate(scope: &Scope, attributes: &AdmissionAttributes, object: &mu
     Ok(())
 }
 
-/// One round of mutation: what the host fills in, the components, the webhooks.
+/// One round of mutation: what the host fills in, the components, the policies, the webhooks.
 async fn mutate_once(
     scope: &Scope,
     attributes: &AdmissionAttributes,
@@ -140,6 +140,7 @@ async fn mutate_once(
     }
     scope.server.admission.mutate(&scope.cx, attributes, object).await?;
     normalise(scope, object);
+    policies::mutate(scope, attributes, object, rounds).await?;
     webhooks::mutate(scope, attributes, object, rounds).await
 }
 

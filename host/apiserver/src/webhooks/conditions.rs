@@ -1,19 +1,22 @@
 //! `matchConditions`: expressions in CEL that narrow down which requests a webhook is asked about.
 
+use std::borrow::Cow;
+
+use portcullis_cel::admission::Names;
 use portcullis_cel::{Budget, EvalError, Program, Type, Val};
 use portcullis_machinery::{Value, object};
 
 use super::hook::Hook;
 use super::matching::{Asked, Invocation};
-use crate::policies::compiled;
-use crate::policies::environment::Environment;
+use crate::policies::environment::{Facts, Sees};
+use crate::policies::matching::Match;
 
 /// What the conditions of one webhook may cost together.
 const BUDGET: u64 = 2_500_000;
 
 /// The variables that conditions see.
 pub(super) fn variables() -> Vec<(String, Type)> {
-    compiled::variables(false, &[])
+    Names::untyped(false).variables(true)
 }
 
 /// Compiles conditions. They were checked when they were written; what does not compile nevertheless fails each time.
@@ -33,17 +36,16 @@ pub(super) fn compile(conditions: &[Value]) -> Vec<Result<Program, String>> {
 /// What the conditions that cannot be evaluated say.
 pub(super) fn matches(hook: &Hook, asked: &Asked<'_>, invocation: &Invocation, object: &Value) -> Result<bool, String> {
     let scope = asked.scope;
-    let mut environment = Environment::new(&scope.server, &scope.cx, asked.attributes, object);
+    let facts = Facts::new(&scope.server, asked.attributes);
+    let mut environment = facts.environment(&Match::Itself, asked.form(invocation, object));
+    environment.old_object = asked.old.map_or(Cow::Owned(Value::Null), |old| asked.form(invocation, old));
     // Webhooks are told nothing of the namespace but its name.
-    environment.namespace_object = Value::Null;
-    environment.object = asked.form(invocation, object).into_owned();
-    environment.old_object = asked.old.map_or(Value::Null, |old| asked.form(invocation, old).into_owned());
-    let values = compiled::values(&environment, None);
+    let values = environment.values(None, Sees { authorizer: true, namespace: false });
     let mut budget = Budget { left: BUDGET, ..Budget::default() };
     let mut failures = Vec::new();
     for program in &hook.conditions {
         let result = match program {
-            Ok(program) => program.run(values.clone(), &mut budget),
+            Ok(program) => program.run(&values, &mut budget),
             Err(error) => Err(EvalError::failed(format!("compilation error: {error}"))),
         };
         match result {

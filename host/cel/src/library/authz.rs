@@ -23,6 +23,10 @@ pub struct Query {
     pub namespace: String,
     /// The object's name; empty for all.
     pub name: String,
+    /// Which objects a list is narrowed to by their fields.
+    pub field_selector: String,
+    /// And by their labels.
+    pub label_selector: String,
     /// The verb.
     pub verb: String,
 }
@@ -64,6 +68,8 @@ pub(super) fn call<'a>(name: &str, args: &[Val<'a>]) -> Option<Outcome<'a>> {
                 ("subresource", []) => query.subresource = text,
                 ("namespace", []) => query.namespace = text,
                 ("name", []) => query.name = text,
+                ("fieldSelector", []) => query.field_selector = text,
+                ("labelSelector", []) => query.label_selector = text,
                 ("check", []) => {
                     query.verb = text;
                     return Some(Ok(Val::Decision(Rc::new(authorizer.decide(&query)))));

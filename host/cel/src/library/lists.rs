@@ -3,7 +3,11 @@
 use std::cmp::Ordering;
 
 use super::{Outcome, failed, operators};
+use crate::program::EvalError;
 use crate::value::Val;
+
+/// The longest list of numbers: what one expression may cost.
+const LONGEST_RANGE: i64 = 1_000_000;
 
 pub(super) fn call<'a>(name: &str, args: &[Val<'a>]) -> Option<Outcome<'a>> {
     let (list, rest) = args.split_first()?;
@@ -46,22 +50,42 @@ pub(super) fn call<'a>(name: &str, args: &[Val<'a>]) -> Option<Outcome<'a>> {
             Some(Ok(Val::list(kept)))
         }
         ("reverse", []) => Some(Ok(Val::list(items()?.into_iter().rev().collect()))),
-        ("sort", []) => {
-            let mut sorted = items()?;
-            sorted.sort_by(|a, b| a.compare(b).unwrap_or(Ordering::Equal));
-            Some(Ok(Val::list(sorted)))
+        ("sort", []) => Some(sorted(&items()?, &items()?)),
+        ("@sortByAssociatedKeys", [keys]) => Some(sorted(&items()?, &keys.items()?)),
+        ("first", []) => Some(Ok(Val::Optional(items()?.into_iter().next().map(Into::into)))),
+        ("last", []) => Some(Ok(Val::Optional(items()?.into_iter().next_back().map(Into::into)))),
+        ("lists.range", []) => {
+            let Val::Int(count) = list else { return None };
+            // Nothing may make lists that are larger than what they may cost.
+            if *count > LONGEST_RANGE {
+                return Some(Err(EvalError::TooCostly));
+            }
+            Some(Ok(Val::list((0..*count).map(Val::Int).collect())))
         }
         ("slice", [Val::Int(start), Val::Int(end)]) => {
             let items = items()?;
-            let bounds = usize::try_from(*start).ok().zip(usize::try_from(*end).ok());
-            Some(match bounds.and_then(|(start, end)| items.get(start..end)) {
-                Some(part) => Ok(Val::list(part.to_vec())),
-                None => failed(format!("cannot slice({start}, {end}), list is length {}", items.len())),
-            })
+            let refuse = |why: &str| Some(failed(format!("cannot slice({start}, {end}), {why}")));
+            let (Ok(from), Ok(to)) = (usize::try_from(*start), usize::try_from(*end)) else {
+                return refuse("negative indexes not supported");
+            };
+            if from > to {
+                return refuse("start index must be less than or equal to end index");
+            }
+            match items.get(from..to) {
+                Some(part) => Some(Ok(Val::list(part.to_vec()))),
+                None => refuse(&format!("list is length {}", items.len())),
+            }
         }
-        ("flatten", []) => {
-            let parts: Option<Vec<Vec<Val<'a>>>> = items()?.iter().map(Val::items).collect();
-            Some(Ok(Val::list(parts?.into_iter().flatten().collect())))
+        ("flatten", depth) => {
+            let depth = match depth {
+                [] => 1,
+                [Val::Int(depth)] if *depth >= 0 => *depth,
+                [Val::Int(_)] => return Some(failed("level must be non-negative")),
+                _ => return None,
+            };
+            let mut flat = Vec::new();
+            flatten(items()?, depth, &mut flat);
+            Some(Ok(Val::list(flat)))
         }
         ("sets.contains" | "sets.equivalent" | "sets.intersects", [other]) => {
             let (a, b) = (items()?, other.items()?);
@@ -76,6 +100,38 @@ pub(super) fn call<'a>(name: &str, args: &[Val<'a>]) -> Option<Outcome<'a>> {
         }
         _ => None,
     }
+}
+
+fn flatten<'a>(items: Vec<Val<'a>>, depth: i64, into: &mut Vec<Val<'a>>) {
+    for item in items {
+        match item.items() {
+            Some(inner) if depth > 0 => flatten(inner, depth - 1, into),
+            _ => into.push(item),
+        }
+    }
+}
+
+/// Items in the order of their keys, which must all be of one type that has an order.
+fn sorted<'a>(items: &[Val<'a>], keys: &[Val<'a>]) -> Outcome<'a> {
+    if items.len() != keys.len() {
+        return failed(format!(
+            "@sortByAssociatedKeys() expected a list of the same size as the associated keys list, but got {} and {} \
+             elements respectively",
+            items.len(),
+            keys.len()
+        ));
+    }
+    if let Some(first) = keys.first() {
+        if first.compare(first).is_none() {
+            return failed("list elements must be comparable");
+        }
+        if keys.iter().any(|key| key.type_name() != first.type_name()) {
+            return failed("list elements must have the same type");
+        }
+    }
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_by(|a, b| keys[*a].compare(&keys[*b]).unwrap_or(Ordering::Equal));
+    Ok(Val::list(order.into_iter().map(|at| items[at].clone()).collect()))
 }
 
 fn position<'a>(found: Option<usize>) -> Val<'a> {

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::rc::Rc;
 
 use super::{Outcome, failed};
+use crate::types::Listed;
 use crate::value::Val;
 
 pub(super) fn call<'a>(name: &str, args: &[Val<'a>]) -> Option<Outcome<'a>> {
@@ -16,7 +17,10 @@ pub(super) fn call<'a>(name: &str, args: &[Val<'a>]) -> Option<Outcome<'a>> {
         ("-_", [Val::Double(value)]) => Ok(Val::Double(-value)),
         ("_+_" | "_-_" | "_*_" | "_/_" | "_%_", [a, b]) => arithmetic(name, a, b),
         ("@in", [item, list]) => contains(item, list),
-        ("@merge", [a, b]) => merge(a, b),
+        ("cel.@mapInsert", [a, b]) => merge(a, b),
+        ("cel.@mapInsert", [map, key, value]) => {
+            merge(map, &Val::Map(Rc::new(vec![(key.clone(), value.clone())])))
+        }
         ("_[_]" | "_[?_]", [container, key]) => index(container, key, name == "_[?_]"),
         ("size", [value]) => match value {
             Val::String(text) => Ok(Val::Int(text.chars().count() as i64)),
@@ -30,6 +34,13 @@ pub(super) fn call<'a>(name: &str, args: &[Val<'a>]) -> Option<Outcome<'a>> {
         ("optional.of", [value]) => Ok(Val::some(value.clone())),
         ("optional.ofNonZeroValue", [value]) if value.is_zero() => Ok(Val::Optional(None)),
         ("optional.ofNonZeroValue", [value]) => Ok(Val::some(value.clone())),
+        ("optional.unwrap" | "unwrapOpt", [list]) => {
+            let unwrapped = |item| match item {
+                Val::Optional(Some(value)) => Some((*value).clone()),
+                _ => None,
+            };
+            Ok(Val::list(list.items()?.into_iter().filter_map(unwrapped).collect()))
+        }
         ("optional.none", []) => Ok(Val::Optional(None)),
         ("hasValue", [Val::Optional(value)]) => Ok(Val::Bool(value.is_some())),
         ("value", [Val::Optional(Some(value))]) => Ok((**value).clone()),
@@ -90,14 +101,27 @@ fn arithmetic<'a>(name: &str, a: &Val<'a>, b: &Val<'a>) -> Outcome<'a> {
             span(i64::try_from(a.as_nanosecond() - b.as_nanosecond()).ok())
         }
         ("_+_", ..) => match (a.items(), b.items()) {
-            (Some(mut a), Some(b)) => {
-                a.extend(b);
-                Ok(Val::list(a))
-            }
+            (Some(items), Some(more)) => Ok(Val::list(added(a.listed(), items, more))),
             _ => failed("no such overload"),
         },
         _ => failed("no such overload"),
     }
+}
+
+/// A list and what is added to it: a set gets what it does not have, a list told apart by keys new values for those.
+fn added<'a>(listed: &Listed, mut items: Vec<Val<'a>>, more: Vec<Val<'a>>) -> Vec<Val<'a>> {
+    for item in more {
+        let known = match listed {
+            Listed::Atomic => None,
+            Listed::Set => items.iter().position(|known| known.equals(&item)),
+            Listed::Map(keys) => items.iter().position(|known| known.same_keys(&item, keys)),
+        };
+        match known {
+            Some(at) => items[at] = item,
+            None => items.push(item),
+        }
+    }
+    items
 }
 
 fn span<'a>(nanoseconds: Option<i64>) -> Outcome<'a> {

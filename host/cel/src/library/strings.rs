@@ -92,6 +92,7 @@ pub(super) fn call<'a>(name: &str, args: &[Val<'a>]) -> Option<Outcome<'a>> {
                 .collect();
             texts.map(|texts| Ok(Val::String(texts.join(by).into())))
         }
+        ("jsonpatch.escapeKey", [Val::String(a)]) => text(a.replace('~', "~0").replace('/', "~1")),
         ("strings.quote", [Val::String(a)]) => text(serde_json::Value::from(&**a).to_string()),
         ("format", [Val::String(pattern), args]) => Some(format(pattern, &args.items()?)),
         _ => None,

@@ -26,53 +26,120 @@ pub fn json_patch(document: &Value, patch: &[u8]) -> Result<Value, Status> {
             format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}", operations.len());
         return Err(Status::request_too_large(why));
     }
+    json_operations(document, &operations).map_err(|_| rejected())
+}
+
+/// Why an operation of a JSON patch cannot be applied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatchFailure {
+    /// A `test` found another value than it wanted.
+    #[error("testing value {0} failed: test failed")]
+    Test(String),
+    /// What the operation is about is not there, or the operation is none. The text is the reference's.
+    #[error("{0}")]
+    Operation(String),
+}
+
+/// Applies the operations of a JSON patch.
+///
+/// # Errors
+/// For the first operation that cannot be applied.
+pub fn json_operations(document: &Value, operations: &[Value]) -> Result<Value, PatchFailure> {
     let mut result = document.clone();
     let mut copied = 0;
-    for operation in &operations {
-        apply(&mut result, operation, &mut copied).ok_or_else(rejected)?;
+    for operation in operations {
+        apply(&mut result, operation, &mut copied)?;
     }
     Ok(result)
 }
 
-/// What the reference answers whenever an operation fails: it names neither the operation nor the reason.
+/// What the reference answers whenever an operation of a request's patch fails: it names neither the operation nor the
+/// reason.
 fn rejected() -> Status {
     Status::failure(422, "Invalid", "the server rejected our request due to an error in our request")
         .with_details(StatusDetails::default())
 }
 
-fn apply(document: &mut Value, operation: &Value, copied: &mut usize) -> Option<()> {
-    let pointer = |field: &str| parse_pointer(operation.get(field)?.as_str()?).ok();
+fn failed<T>(text: String) -> Result<T, PatchFailure> {
+    Err(PatchFailure::Operation(text))
+}
+
+fn apply(document: &mut Value, operation: &Value, copied: &mut usize) -> Result<(), PatchFailure> {
+    let word = |field: &str| operation.get(field).and_then(Value::as_str).unwrap_or_default();
+    let op = word("op");
+    if !matches!(op, "add" | "remove" | "replace" | "move" | "copy" | "test") {
+        return failed(format!("Unexpected kind: {op}"));
+    }
+    let pointer = |field: &str| match parse_pointer(word(field)) {
+        Ok(pointer) if operation.get(field).is_some_and(Value::is_string) => Ok(pointer),
+        _ => failed(format!("{op} operation failed to decode {field}: missing value")),
+    };
     let path = pointer("path")?;
-    match operation.get("op")?.as_str()? {
-        "add" => add(document, &path, operation.get("value")?.clone()),
-        "remove" => remove(document, &path).map(drop),
+    let text = word("path");
+    let given = || operation.get("value").ok_or_else(|| missing("operation, missing value field"));
+    match op {
+        "add" => {
+            let value = given()?.clone();
+            let gone = || missing(&format!("add operation does not apply: doc is missing path: {text:?}"));
+            add(document, &path, value, gone).map_err(|why| wrapped("add", text, why))
+        }
+        "remove" => {
+            let gone = || missing(&format!("remove operation does not apply: doc is missing path: {text:?}"));
+            remove(document, &path, gone).map_err(|why| wrapped("remove", text, why)).map(drop)
+        }
         "replace" => {
-            *get_mut(document, &path)? = operation.get("value")?.clone();
-            Some(())
+            let value = given()?.clone();
+            let gone = || missing(&format!("replace operation does not apply: doc is missing key: {text}"));
+            *get_mut(document, &path).ok_or_else(gone)? = value;
+            Ok(())
         }
         "move" => {
             let from = pointer("from")?;
             // A value cannot move into itself.
             if path.len() > from.len() && path.starts_with(&from) {
-                return None;
+                return failed(format!("move operation does not apply: {text} is below its source"));
             }
-            let value = remove(document, &from)?;
-            add(document, &path, value)
+            let gone =
+                || missing(&format!("move operation does not apply: doc is missing from path: {}", word("from")));
+            let value = remove(document, &from, gone).map_err(|why| wrapped("move", word("from"), why))?;
+            let gone = || missing(&format!("move operation does not apply: doc is missing destination path: {text}"));
+            add(document, &path, value, gone).map_err(|why| wrapped("move", text, why))
         }
         "copy" => {
-            let value = get_mut(document, &pointer("from")?)?.clone();
+            let gone =
+                || missing(&format!("copy operation does not apply: doc is missing from path: {}", word("from")));
+            let value = get_mut(document, &pointer("from")?).ok_or_else(gone)?.clone();
             *copied += value.to_string().len();
             if *copied > MAX_COPIED {
-                return None;
+                return failed(format!("Unable to complete the copy, the accumulated size increase of copy is {copied}, exceeding the limit {MAX_COPIED}"));
             }
-            add(document, &path, value)
+            let gone = || missing(&format!("copy operation does not apply: doc is missing destination path: {text}"));
+            add(document, &path, value, gone)
         }
-        "test" => {
+        _ => {
             let expected = operation.get("value").unwrap_or(&Value::Null);
+            if let Some((_, parents)) = path.split_last()
+                && get_mut(document, parents).is_none()
+            {
+                return Err(missing(&format!("test operation does not apply: is missing path: {text}")));
+            }
             let found = get_mut(document, &path).map_or(&Value::Null, |found| found);
-            if same(found, expected) { Some(()) } else { None }
+            if same(found, expected) { Ok(()) } else { Err(PatchFailure::Test(text.to_owned())) }
         }
-        _ => None,
+    }
+}
+
+fn missing(what: &str) -> PatchFailure {
+    PatchFailure::Operation(format!("{what}: missing value"))
+}
+
+/// A failure at a place, unless the place itself is missing.
+fn wrapped(op: &str, path: &str, why: PatchFailure) -> PatchFailure {
+    match why {
+        PatchFailure::Operation(text) if !text.contains("does not apply") => {
+            PatchFailure::Operation(format!("error in {op} for path: '{path}': {text}"))
+        }
+        other => other,
     }
 }
 
@@ -107,37 +174,55 @@ fn index(segment: &str, len: usize) -> Option<usize> {
     }
 }
 
-fn add(document: &mut Value, path: &[String], value: Value) -> Option<()> {
-    let Some((last, parents)) = path.split_last() else {
-        *document = value;
-        return Some(());
-    };
-    match get_mut(document, parents)? {
-        Value::Object(members) => {
-            members.insert(last.clone(), value);
+fn invalid_index(segment: &str) -> PatchFailure {
+    let index = segment.parse::<i64>();
+    PatchFailure::Operation(match index {
+        Ok(index) => format!("Unable to access invalid index: {index}: invalid index referenced"),
+        Err(_) => {
+            format!("value was not a proper array index: '{segment}': strconv.Atoi: parsing {segment:?}: invalid syntax")
         }
-        Value::Array(items) if last == "-" => items.push(value),
-        Value::Array(items) => {
-            // Adding may go one past the end, so negative indices count from there.
-            let at = index(last, items.len() + 1)?;
-            if at > items.len() {
-                return None;
-            }
-            items.insert(at, value);
-        }
-        _ => return None,
-    }
-    Some(())
+    })
 }
 
-fn remove(document: &mut Value, path: &[String]) -> Option<Value> {
-    let (last, parents) = path.split_last()?;
-    match get_mut(document, parents)? {
-        Value::Object(members) => members.remove(last),
-        Value::Array(items) => {
-            let at = index(last, items.len())?;
-            if at < items.len() { Some(items.remove(at)) } else { None }
+fn add(
+    document: &mut Value,
+    path: &[String],
+    value: Value,
+    gone: impl Fn() -> PatchFailure,
+) -> Result<(), PatchFailure> {
+    let Some((last, parents)) = path.split_last() else {
+        *document = value;
+        return Ok(());
+    };
+    match get_mut(document, parents) {
+        Some(Value::Object(members)) => {
+            members.insert(last.clone(), value);
         }
-        _ => None,
+        Some(Value::Array(items)) if last == "-" => items.push(value),
+        Some(Value::Array(items)) => {
+            // Adding may go one past the end, so negative indices count from there.
+            let at = index(last, items.len() + 1).filter(|at| *at <= items.len());
+            items.insert(at.ok_or_else(|| invalid_index(last))?, value);
+        }
+        _ => return Err(gone()),
+    }
+    Ok(())
+}
+
+fn remove(
+    document: &mut Value,
+    path: &[String],
+    gone: impl Fn() -> PatchFailure,
+) -> Result<Value, PatchFailure> {
+    let Some((last, parents)) = path.split_last() else { return Err(gone()) };
+    match get_mut(document, parents) {
+        Some(Value::Object(members)) => {
+            members.remove(last).ok_or_else(|| missing(&format!("Unable to remove nonexistent key: {last}")))
+        }
+        Some(Value::Array(items)) => {
+            let at = index(last, items.len()).filter(|at| *at < items.len());
+            Ok(items.remove(at.ok_or_else(|| invalid_index(last))?))
+        }
+        _ => Err(gone()),
     }
 }

@@ -32,6 +32,7 @@ pub(super) fn validating(review: &Review, errors: &mut Errors) {
 pub(super) fn mutating(review: &Review, errors: &mut Errors) {
     let spec = review.spec();
     common(spec, errors);
+    mutable(&SPEC.child("matchConstraints"), spec.get("matchConstraints"), errors);
     match_conditions(&SPEC.child("matchConditions"), spec.get("matchConditions"), errors);
     let (mutations, list) = (spec.get("mutations"), SPEC.child("mutations"));
     if mutations.is_empty() {
@@ -42,6 +43,17 @@ pub(super) fn mutating(review: &Review, errors: &mut Errors) {
     }
     let policy = spec.get("reinvocationPolicy").str_or_empty();
     errors.needs_one_of(SPEC.child("reinvocationPolicy"), policy, &["IfNeeded", "Never"]);
+}
+
+/// Only what has an object in its body can be changed.
+fn mutable(at: &Field, resources: ValueRef, errors: &mut Errors) {
+    let rules = at.child("resourceRules");
+    let place = rules.child("operations");
+    for rule in resources.get("resourceRules").iter() {
+        for operation in rule.get("operations").iter() {
+            errors.one_of(place, operation.str_or_empty(), &["*", "CONNECT", "CREATE", "UPDATE"]);
+        }
+    }
 }
 
 /// What both kinds have.
@@ -61,17 +73,13 @@ fn common(spec: ValueRef, errors: &mut Errors) {
         }
     }
     let list = SPEC.child("variables");
-    let mut names = BTreeSet::new();
     for (index, variable) in spec.get("variables").iter().enumerate() {
         let at = list.index(index);
         let (name, expression) = (variable.get("name").str_or_empty(), variable.get("expression").str_or_empty());
-        if name.is_empty() {
+        if name.trim().is_empty() {
             errors.required(at.child("name"), "name is not specified");
-        } else {
-            if !is_identifier(name) {
-                errors.invalid(at.child("name"), name, "must be a valid CEL identifier");
-            }
-            errors.unique(&mut names, at.child("name"), name);
+        } else if !is_identifier(name) {
+            errors.invalid(at.child("name"), name, "must be a valid CEL identifier");
         }
         if expression.trim().is_empty() {
             errors.required(at.child("expression"), "expression is not specified");
@@ -115,10 +123,14 @@ fn param_kind(at: &Field, kind: ValueRef, errors: &mut Errors) {
             errors.invalid(place, version, format!("unexpected GroupVersion string: {version}"));
         } else {
             let (group, number) = version.split_once('/').unwrap_or(("", version));
-            if version.contains('/') {
+            if !group.is_empty() {
                 errors.invalid_each(place, group, formats::dns_subdomain(group));
             }
-            errors.invalid_each(place, number, formats::dns_1035_label(number));
+            if number.is_empty() {
+                errors.invalid(place, version, "version must be specified");
+            } else {
+                errors.invalid_each(place, number, formats::dns_1035_label(number));
+            }
         }
     }
     if errors.needs(at.child("kind"), name) {
@@ -140,11 +152,9 @@ fn validation(at: &Field, validation: ValueRef, errors: &mut Errors) {
     }
     let breaks = |text: &str| text.trim().contains(['\n', '\r']);
     if !message.is_empty() && message.trim().is_empty() {
-        errors.invalid(at.child("message"), message, "message must be non-empty if specified");
+        errors.invalid(at.child("message"), message, "must be non-empty if specified");
     } else if breaks(message) {
         errors.invalid(at.child("message"), message, "must not contain line breaks");
-    } else if breaks(expression) && message.is_empty() {
-        errors.required(at.child("message"), "message must be specified if expression contains line breaks");
     }
     errors.may_be_one_of(at.child("reason"), validation.get("reason"), &REASONS);
 }
@@ -158,14 +168,16 @@ fn audit_annotations(policy: &str, annotations: ValueRef, errors: &mut Errors) {
     for (index, annotation) in annotations.iter().enumerate() {
         let at = list.index(index);
         let (key, value) = (annotation.get("key").str_or_empty(), annotation.get("valueExpression").str_or_empty());
-        if errors.needs(at.child("key"), key) {
+        if policy.is_empty() {
+            errors.invalid(at.child("key"), key, "requires metadata.name be non-empty");
+        } else {
             let whole = format!("{policy}/{key}");
             errors.invalid_each(at.child("key"), &whole, formats::qualified_name(&whole));
-            errors.unique(&mut seen, at.child("key"), key);
         }
+        errors.unique(&mut seen, at.child("key"), key);
         if value.trim().is_empty() {
             errors.required(at.child("valueExpression"), "valueExpression is not specified");
-        } else if value.len() > 5 << 10 {
+        } else if value.trim().len() > 5 << 10 {
             errors.required(at.child("valueExpression"), "must not exceed 5kB in length");
         }
     }
@@ -186,7 +198,7 @@ fn mutation(at: &Field, mutation: ValueRef, errors: &mut Errors) {
     if given.is_none() {
         errors.required(at.child(wanted), format!("must be specified when patchType is {kind}"));
     } else if given.get("expression").str_or_empty().trim().is_empty() {
-        errors.required(at.child(wanted).child("expression"), "expression is not specified");
+        errors.required(at.child(wanted).child("expression"), "");
     }
     if !mutation.get(other).is_none() {
         let detail = format!("must not be specified when patchType is {kind}");
@@ -211,6 +223,8 @@ pub(super) fn binding(review: &Review, validating: bool, errors: &mut Errors) {
     }
     if validating {
         actions(spec.get("validationActions"), errors);
+    } else {
+        mutable(&SPEC.child("matchResources"), resources, errors);
     }
 }
 
