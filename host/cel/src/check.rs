@@ -49,7 +49,6 @@ pub fn address(node: &IdedExpr) -> usize {
 /// What is wrong, as the reference prints it, one error a line.
 pub fn check(parsed: &Parsed, variables: &[(String, Type)], options: Options) -> Result<Checked, String> {
     let mut checker = Checker {
-        parsed,
         options,
         scope: variables.to_vec(),
         types: HashMap::new(),
@@ -59,19 +58,21 @@ pub fn check(parsed: &Parsed, variables: &[(String, Type)], options: Options) ->
     };
     let result = checker.node(&parsed.expr);
     if checker.errors.is_empty() {
-        Ok(Checked { result, types: checker.types, overloads: checker.overloads })
-    } else {
-        Err(checker.errors.join("\n"))
+        return Ok(Checked { result, types: checker.types, overloads: checker.overloads });
     }
+    // Errors are told in the order of their places.
+    checker.errors.sort_by_key(|(id, _)| parsed.offset(*id));
+    let texts: Vec<String> = checker.errors.iter().map(|(id, message)| parsed.error_at(*id, message)).collect();
+    Err(texts.join("\n"))
 }
 
-struct Checker<'p> {
-    parsed: &'p Parsed,
+struct Checker {
     options: Options,
     scope: Vec<(String, Type)>,
     types: HashMap<usize, Type>,
     overloads: HashMap<usize, Vec<&'static Overload>>,
-    errors: Vec<String>,
+    /// What is wrong, by the places of nodes.
+    errors: Vec<(u64, String)>,
     /// Whether literals may have elements of several types: the arguments of `format` may.
     mixed: bool,
 }
@@ -146,9 +147,9 @@ fn substitute(type_: &Type, bound: &Bound) -> Type {
     }
 }
 
-impl Checker<'_> {
+impl Checker {
     fn fail(&mut self, id: u64, message: &str) -> Type {
-        self.errors.push(self.parsed.error_at(id, message));
+        self.errors.push((id, message.to_owned()));
         // An error is reported once: what follows from it is not.
         Kind::Dyn.into()
     }
@@ -218,11 +219,9 @@ impl Checker<'_> {
                     }
                 };
             }
-            let Some(wanted) = field_of_message(name, &field.field) else {
-                self.fail(entry.id, &format!("undefined field '{}'", field.field));
-                continue;
-            };
-            if !fits(&wanted, &given, &mut Bound::new()) {
+            let wanted = field_of_message(name, &field.field);
+            if !wanted.as_ref().is_some_and(|wanted| fits(wanted, &given, &mut Bound::new())) {
+                let wanted = wanted.map_or_else(String::new, |wanted| wanted.to_string());
                 let what = format!(
                     "expected type of field '{}' is '{wanted}' but provided type is '{given}'",
                     field.field
@@ -305,6 +304,15 @@ impl Checker<'_> {
             given.push(self.node(arg));
         }
         self.mixed = outside;
+        if matches!(name, operators::LOGICAL_AND | operators::LOGICAL_OR) {
+            let wrong = |type_: &&Type| !matches!(type_.kind, Kind::Bool | Kind::Dyn);
+            if given.iter().any(|type_| wrong(&type_)) {
+                for (arg, type_) in call.args.iter().zip(&given).filter(|(_, type_)| wrong(type_)) {
+                    self.fail(arg.id, &format!("expected type 'bool' but found '{type_}'"));
+                }
+                return Kind::Bool.into();
+            }
+        }
         let Some(overloads) = TABLE.get(&(name.to_owned(), method)) else {
             return self.fail(id, &format!("undeclared reference to '{name}' (in container '')"));
         };

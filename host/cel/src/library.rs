@@ -11,6 +11,8 @@ mod operators;
 mod quantity;
 pub mod semver;
 mod strings;
+#[cfg(test)]
+mod tests;
 mod time;
 pub mod url;
 

@@ -34,8 +34,12 @@ pub struct Parsed {
 impl Parsed {
     /// An error at a node, as the reference prints it.
     pub fn error_at(&self, id: u64, message: &str) -> String {
-        let start = self.info.offset_for(id).map_or(0, |(start, _)| start as usize);
-        report(&self.source, start, message)
+        report(&self.source, self.offset(id), message)
+    }
+
+    /// Where a node begins in the text.
+    pub fn offset(&self, id: u64) -> usize {
+        self.info.offset_for(id).map_or(0, |(start, _)| start as usize)
     }
 }
 

@@ -83,3 +83,30 @@ impl<K: Eq + Hash> Invoked<K> {
         self.before.insert(key);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn who_may_be_is_invoked_again_if_the_object_has_changed_since() {
+        let mut rounds = Reinvocation::default();
+        let key = |name: &str| (name.to_owned(), String::new(), String::new());
+        rounds.policies.begin(false, &json!(1));
+        rounds.policies.invoked(key("a"));
+        rounds.policies.changed();
+        rounds.policies.invoked(key("b"));
+        rounds.policies.end(&json!(2));
+        assert!(!rounds.go_on(), "nobody asked for it");
+        let mut rounds = Reinvocation { again: false, ..rounds };
+        rounds.ask();
+        assert!(rounds.go_on() && rounds.is_again());
+        rounds.policies.begin(true, &json!(2));
+        assert!(rounds.policies.is_due(&key("a")) && !rounds.policies.is_due(&key("b")));
+        rounds.policies.begin(true, &json!(3));
+        assert!(rounds.policies.is_due(&key("b")) && !rounds.policies.is_due(&key("c")));
+        assert!(!rounds.go_on(), "there are two rounds at most");
+    }
+}

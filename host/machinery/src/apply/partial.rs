@@ -63,3 +63,46 @@ fn find_atomic(value: &Value, schema: Option<&SchemaRef>, field: &str, path: &st
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::schema::builtin::schema;
+
+    /// What merging gives, or the error's text.
+    fn check(partial: Value, expected: Result<Value, &str>) {
+        let schema = schema("io.k8s.api.core.v1.Pod").expect("pods have a type");
+        let live = json!({"metadata": {"name": "p"}, "spec": {
+            "containers": [{"name": "a", "image": "i", "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}]}],
+            "nodeSelector": {"disk": "ssd"}, "serviceAccountName": "s",
+        }});
+        let made = merge_in(&live, &partial, &schema).map(|made| made["spec"].clone());
+        assert_eq!(made.map_err(|error| error.to_string()), expected.map_err(str::to_owned), "{partial}");
+    }
+
+    #[test]
+    fn partial_objects_are_merged() {
+        let spec = |containers: Value| {
+            Ok(json!({"containers": containers, "nodeSelector": {"disk": "ssd"}, "serviceAccountName": "s"}))
+        };
+        let env = || json!([{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}]);
+        check(
+            json!({"spec": {"containers": [{"name": "b", "image": "j"}]}}),
+            spec(json!([{"name": "a", "image": "i", "env": env()}, {"name": "b", "image": "j"}])),
+        );
+        check(
+            json!({"spec": {"containers": [{"name": "a", "env": [{"name": "Y", "value": "3"}]}]}}),
+            spec(json!([{"name": "a", "image": "i", "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "3"}]}])),
+        );
+        let atomic = "invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: ";
+        check(json!({"spec": {"nodeSelector": {"a": "b"}}}), Err(&format!("{atomic}.spec.nodeSelector")));
+        check(
+            json!({"spec": {"containers": [{"name": "a", "command": ["x"], "args": []}]}}),
+            Err(&format!("{atomic}.spec.containers[0].args, .spec.containers[0].command")),
+        );
+        let untyped = "failed to convert patch object to typed object: ";
+        check(json!({"spec": {"nothing": 1}}), Err(&format!("{untyped}.spec.nothing: field not declared in schema")));
+    }
+}

@@ -90,6 +90,13 @@ fn apply(document: &mut Value, operation: &Value, copied: &mut usize) -> Result<
         "replace" => {
             let value = given()?.clone();
             let gone = || missing(&format!("replace operation does not apply: doc is missing key: {text}"));
+            // The reference replaces what an object does not have, too.
+            if let Some((last, parents)) = path.split_last()
+                && let Some(Value::Object(members)) = get_mut(document, parents)
+            {
+                members.insert(last.clone(), value);
+                return Ok(());
+            }
             *get_mut(document, &path).ok_or_else(gone)? = value;
             Ok(())
         }

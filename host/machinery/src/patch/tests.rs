@@ -36,10 +36,17 @@ fn json_patches() {
         Ok(json!({"a": {"b": [1, 2, 3, 1]}, "x/y": 1})),
     );
     check_json(doc.clone(), json!([{"op": "replace", "path": "", "value": {}}]), Ok(json!({})));
+    // What is not there may be replaced, as in the reference.
+    check_json(
+        doc.clone(),
+        json!([{"op": "replace", "path": "/none", "value": 1}]),
+        Ok(json!({"a": {"b": [1, 2, 3]}, "none": 1, "x/y": 1})),
+    );
     for bad in [
         json!([{"op": "test", "path": "/a/b", "value": 1}]),
         json!([{"op": "remove", "path": "/none"}]),
-        json!([{"op": "replace", "path": "/none", "value": 1}]),
+        json!([{"op": "replace", "path": "/none/x", "value": 1}]),
+        json!([{"op": "replace", "path": "/a/b/9", "value": 1}]),
         json!([{"op": "add", "path": "/none/x", "value": 1}]),
         json!([{"op": "add", "path": "/a/b/4", "value": 1}]),
         json!([{"op": "frob", "path": "/a"}]),

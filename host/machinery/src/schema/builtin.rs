@@ -35,6 +35,7 @@ const ATOMIC: &[&str] = &[
     "api.admissionregistration.v1.ParamKind",
     "api.admissionregistration.v1.ParamRef",
     "meta.LabelSelector",
+    "meta.OwnerReference",
 ];
 
 static BUILTIN: LazyLock<BTreeMap<String, SchemaRef>> = LazyLock::new(|| read(TYPES));

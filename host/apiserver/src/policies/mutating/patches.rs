@@ -76,12 +76,22 @@ pub fn json(value: &Val<'_>, live: &Value, schema: Option<&SchemaRef>) -> Result
         Err(failure) => return Err(Failure::Policy(format!("JSON Patch: {failure}"))),
     };
     let internal = |why: String| Failure::Request(Status::internal(why));
-    // A patch may take away what says what the object is; then there is nothing to decode.
-    if !made.is_object() || object::kind(&made).is_empty() {
-        return Err(internal(format!("Object 'Kind' is missing in '{made}'")));
+    if !made.is_object() {
+        return Err(internal("json: cannot unmarshal a patched object that is none".to_owned()));
+    }
+    // What the object is stays known, even if a patch takes it away.
+    for key in ["apiVersion", "kind"] {
+        if made.get(key).is_none()
+            && let Some(own) = live.get(key)
+        {
+            made[key] = own.clone();
+        }
     }
     if let Some(schema) = schema {
-        codec::conform(&mut made, schema).map_err(|error| internal(error.to_string()))?;
+        let unknown = codec::conform(&mut made, schema).map_err(|error| internal(error.to_string()))?;
+        if !unknown.is_empty() {
+            return Err(internal(format!("strict decoding error: {}", unknown.join(", "))));
+        }
     }
     Ok(made)
 }
@@ -102,11 +112,14 @@ fn operation(value: &Val<'_>) -> Result<Value, String> {
     if !from.is_empty() {
         operation["from"] = from.into();
     }
-    if let Some(value) = message.field("value") {
-        if let Val::Message(part) = value {
-            check_names(part)?;
+    operation["value"] = match message.field("value") {
+        None => Value::Null,
+        Some(value) => {
+            if let Val::Message(part) = value {
+                check_names(part)?;
+            }
+            value.to_json()
         }
-        operation["value"] = value.to_json();
-    }
+    };
     Ok(operation)
 }
