@@ -58,7 +58,7 @@ pub fn check(parsed: &Parsed, variables: &[(String, Type)], options: Options) ->
     };
     let result = checker.node(&parsed.expr);
     if checker.errors.is_empty() {
-        return Ok(Checked { result, types: checker.types, overloads: checker.overloads });
+        return Ok(Checked { result: result.closed(), types: checker.types, overloads: checker.overloads });
     }
     // Errors are told in the order of their places.
     checker.errors.sort_by_key(|(id, _)| parsed.offset(*id));
@@ -101,6 +101,7 @@ type Bound = HashMap<char, Type>;
 /// Whether a value of `given` can stand where `wanted` is, with the parameters bound on the way.
 fn fits(wanted: &Type, given: &Type, bound: &mut Bound) -> bool {
     match (&wanted.kind, &given.kind) {
+        (Kind::Free, _) => true,
         (Kind::Param(name), _) => match bound.get(name).cloned() {
             None => {
                 bound.insert(*name, given.clone());
@@ -112,9 +113,13 @@ fn fits(wanted: &Type, given: &Type, bound: &mut Bound) -> bool {
                 bound.insert(*name, Type { kind, max: before.max.max(given.max), ..before });
                 true
             }
-            Some(before) => fits(&before, given, bound) || (before.kind == Kind::Null && nullable(given)),
+            Some(before) if fits(&before, given, bound) => {
+                bound.insert(*name, before.merged(given));
+                true
+            }
+            Some(before) => before.kind == Kind::Null && nullable(given),
         },
-        (Kind::Dyn, _) | (_, Kind::Dyn) => true,
+        (Kind::Dyn, _) | (_, Kind::Dyn | Kind::Free) => true,
         (Kind::List(a), Kind::List(b)) | (Kind::Optional(a), Kind::Optional(b)) => fits(a, b, bound),
         (Kind::Map(a, c), Kind::Map(b, d)) => fits(a, b, bound) && fits(c, d, bound),
         (_, Kind::Null) => nullable(wanted),
@@ -173,7 +178,7 @@ impl Checker {
                     }
                     items = Some(self.join(items, given, element.id));
                 }
-                let items = items.unwrap_or_else(|| Kind::Dyn.into());
+                let items = items.unwrap_or_else(|| Kind::Free.into());
                 Type { max: list.elements.len() as u64, ..Type::list(items) }
             }
             Expr::Map(map) => {
@@ -190,7 +195,7 @@ impl Checker {
                     }
                     values = Some(self.join(values, value, entry.value.id));
                 }
-                let any = || Type::from(Kind::Dyn);
+                let any = || Type::from(Kind::Free);
                 Type::map(keys.unwrap_or_else(any), values.unwrap_or_else(any))
             }
             Expr::Struct(value) => self.message(node.id, value),
@@ -240,7 +245,7 @@ impl Checker {
         }
         let mut bound = Bound::new();
         if fits(&before, &given, &mut bound) || fits(&given, &before, &mut bound) {
-            return Type { max: before.max.max(given.max), ..before };
+            return before.merged(&given);
         }
         if self.mixed {
             return Kind::Dyn.into();
@@ -278,7 +283,7 @@ impl Checker {
                 let found = self.field(id, &of, field);
                 if matches!(found.kind, Kind::Optional(_)) { found } else { Type::optional(found) }
             }
-            Kind::Dyn => Kind::Dyn.into(),
+            Kind::Dyn | Kind::Free => Kind::Dyn.into(),
             _ => self.fail(id, &format!("type '{operand}' does not support field selection")),
         }
     }
@@ -305,7 +310,7 @@ impl Checker {
         }
         self.mixed = outside;
         if matches!(name, operators::LOGICAL_AND | operators::LOGICAL_OR) {
-            let wrong = |type_: &&Type| !matches!(type_.kind, Kind::Bool | Kind::Dyn);
+            let wrong = |type_: &&Type| !matches!(type_.kind, Kind::Bool | Kind::Dyn | Kind::Free);
             if given.iter().any(|type_| wrong(&type_)) {
                 for (arg, type_) in call.args.iter().zip(&given).filter(|(_, type_)| wrong(type_)) {
                     self.fail(arg.id, &format!("expected type 'bool' but found '{type_}'"));
@@ -373,7 +378,7 @@ impl Checker {
             (Kind::List(items), Some(name)) => (Kind::Int.into(), Some((name.clone(), (**items).clone()))),
             (Kind::Map(keys, _), None) => ((**keys).clone(), None),
             (Kind::Map(keys, values), Some(name)) => ((**keys).clone(), Some((name.clone(), (**values).clone()))),
-            (Kind::Dyn, name) => (any(), name.clone().map(|name| (name, any()))),
+            (Kind::Dyn | Kind::Free, name) => (any(), name.clone().map(|name| (name, any()))),
             (_, name) => {
                 let message = format!(
                     "expression of type '{range}' cannot be range of a comprehension (must be list, map, or dynamic)"
@@ -387,7 +392,7 @@ impl Checker {
         self.scope.push((comprehension.iter_var.clone(), first));
         self.scope.extend(second);
         let condition = self.node(&comprehension.loop_cond);
-        if !matches!(condition.kind, Kind::Bool | Kind::Dyn) {
+        if !matches!(condition.kind, Kind::Bool | Kind::Dyn | Kind::Free) {
             self.fail(comprehension.loop_cond.id, &format!("expected type 'bool' but found '{condition}'"));
         }
         let step = self.node(&comprehension.loop_step);

@@ -57,6 +57,8 @@ pub enum Kind {
     Message(Arc<str>),
     /// A parameter in a signature.
     Param(char),
+    /// What the items of an empty list would be: whatever is wanted.
+    Free,
 }
 
 /// A type, and the most elements (items, bytes, members) that a value of it has.
@@ -137,7 +139,33 @@ impl Type {
 
     /// Whether nothing is known of a value.
     pub fn is_dyn(&self) -> bool {
-        self.kind == Kind::Dyn
+        matches!(self.kind, Kind::Dyn | Kind::Free)
+    }
+
+    /// What is known of a value by two types that fit each other.
+    #[must_use]
+    pub fn merged(&self, other: &Self) -> Self {
+        let kind = match (&self.kind, &other.kind) {
+            (Kind::Free, kind) | (kind, Kind::Free) => kind.clone(),
+            (Kind::List(a), Kind::List(b)) => Kind::List(Box::new(a.merged(b))),
+            (Kind::Optional(a), Kind::Optional(b)) => Kind::Optional(Box::new(a.merged(b))),
+            (Kind::Map(a, c), Kind::Map(b, d)) => Kind::Map(Box::new(a.merged(b)), Box::new(c.merged(d))),
+            (kind, _) => kind.clone(),
+        };
+        Self { kind, max: self.max.max(other.max), listed: self.listed.clone() }
+    }
+
+    /// The type with nothing left free.
+    #[must_use]
+    pub fn closed(self) -> Self {
+        let kind = match self.kind {
+            Kind::Free => Kind::Dyn,
+            Kind::List(items) => Kind::List(Box::new(items.closed())),
+            Kind::Optional(of) => Kind::Optional(Box::new(of.closed())),
+            Kind::Map(keys, values) => Kind::Map(Box::new(keys.closed()), Box::new(values.closed())),
+            kind => kind,
+        };
+        Self { kind, ..self }
     }
 
     fn at_most(mut self, max: u64) -> Self {
@@ -156,7 +184,7 @@ impl fmt::Display for Type {
             Kind::Opaque(name) => return f.write_str(name),
             Kind::Message(name) => return f.write_str(name),
             Kind::Param(name) => return write!(f, "{name}"),
-            Kind::Dyn => "dyn",
+            Kind::Dyn | Kind::Free => "dyn",
             Kind::Null => "null",
             Kind::Bool => "bool",
             Kind::Int => "int",

@@ -29,8 +29,8 @@ fn check(expression: &str, expected: &str) {
 fn lists() {
     for expression in [
         "lists.range(4) == [0, 1, 2, 3]",
-        "[[1], [2, [3]]].flatten().size() == 3",
-        "[1, [2, [3]]].flatten(2) == [1, 2, 3]",
+        "[[1], [2, 3]].flatten() == [1, 2, 3]",
+        "[[[1]], [[2]]].flatten(2) == [1, 2]",
         "[3, 1, 2].sort() == [1, 2, 3]",
         "['ccc', 'a', 'bb'].sortBy(x, x.size()) == ['a', 'bb', 'ccc']",
         "[1, 2, 3].first().value() == 1 && [1, 2, 3].last().value() == 3 && ![].first().hasValue()",
@@ -69,6 +69,26 @@ fn patches() {
     check("Other{} == Other{}", "undeclared reference to 'Other' (in container '')");
     let refused = Program::compile("Object{}", &[]).expect_err("only where patches are made");
     assert!(refused.contains("undeclared reference to 'Object' (in container '')"), "{refused}");
+}
+
+/// The type of an expression.
+fn check_type(expression: &str, expected: &str) {
+    let program = Program::compile_with(expression, &[], Options { patches: true }).expect(expression);
+    assert_eq!(program.result().to_string(), expected, "{expression}");
+}
+
+#[test]
+fn empty_lists_are_of_what_is_wanted() {
+    check_type("[]", "list(dyn)");
+    check_type("{}", "map(dyn, dyn)");
+    check_type("true ? [] : [1]", "list(int)");
+    check_type("true ? [1] : []", "list(int)");
+    check_type("[] + [JSONPatch{op: 'a'}]", "list(JSONPatch)");
+    check_type("(true ? [] : [JSONPatch{op: 'a'}]) + [JSONPatch{op: 'b'}]", "list(JSONPatch)");
+    check_type("[[], [1]]", "list(list(int))");
+    check_type("[1].map(x, [])", "list(list(dyn))");
+    check_type("[1].filter(x, x > 1)", "list(int)");
+    check_type("{'a': []}['a']", "list(dyn)");
 }
 
 #[test]
