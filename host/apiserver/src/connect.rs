@@ -18,7 +18,7 @@ use crate::policies;
 use crate::request_info::{first, flag};
 use crate::webhooks;
 
-mod forward;
+pub(crate) mod forward;
 mod location;
 mod log;
 mod rewrite;

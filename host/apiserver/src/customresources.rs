@@ -9,7 +9,7 @@
 pub mod codec;
 pub mod controller;
 mod finalize;
-mod internal;
+pub(crate) mod internal;
 mod names;
 pub mod routes;
 pub mod rules;

@@ -6,6 +6,7 @@ use axum::body::Body;
 use http::{Method, Request, Response};
 use portcullis_machinery::{Status, codec};
 
+use crate::aggregation;
 use crate::connect;
 use crate::context::Context;
 use crate::customresources::routes;
@@ -35,8 +36,14 @@ async fn route(
 ) -> Result<Response<Body>, Status> {
     let info = &cx.info;
     let path = request.uri().path();
+    if let Some(service) = server.aggregation.services().of_path(path) {
+        if path.split('/').any(|part| matches!(part, "." | "..")) {
+            return Err(Status::resource_not_found());
+        }
+        return Ok(aggregation::proxy::proxy(server, service, cx, request).await);
+    }
     if !info.is_resource_request {
-        let known = documents::serve(server, request.method(), path, &query, request.headers());
+        let known = documents::serve(server, cx, request, &query).await;
         return known.unwrap_or_else(|| Ok(respond::page_not_found()));
     }
     let registry = server.registry.load_full();

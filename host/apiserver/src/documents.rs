@@ -1,11 +1,19 @@
-//! The documents that say what is served: discovery and OpenAPI.
+//! The documents that say what is served: discovery and OpenAPI. They are made once for what is served at a moment.
+
+pub mod openapi;
+
+use std::sync::Arc;
 
 use axum::body::Body;
+use bytes::Bytes;
 use http::header::{ETAG, HeaderValue, IF_NONE_MATCH};
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, Method, Request, Response};
+use parking_lot::Mutex;
 use portcullis_machinery::definition::{Group, Registry};
-use portcullis_machinery::{Status, Value, discovery, openapi};
+use portcullis_machinery::{Status, Value, codec, discovery};
 
+use crate::aggregation::Services;
+use crate::context::Context;
 use crate::negotiation::{header, negotiate_plain};
 use crate::pki;
 use crate::respond;
@@ -15,25 +23,24 @@ use crate::server::ApiServer;
 ///
 /// # Errors
 /// 404, 405 or 406 as the reference answers.
-pub fn serve(
-    server: &ApiServer,
-    method: &Method,
-    path: &str,
+pub async fn serve(
+    server: &Arc<ApiServer>,
+    cx: &Context,
+    request: Request<Body>,
     query: &[(String, String)],
-    headers: &HeaderMap,
 ) -> Option<Result<Response<Body>, Status>> {
+    let path = request.uri().path().to_owned();
     let parts: Vec<&str> = path.trim_start_matches('/').trim_end_matches('/').split('/').collect();
     let registry = server.registry.load_full();
+    let services = server.aggregation.services();
     let document = match parts.as_slice() {
-        ["openapi", "v2"] => return Some(open_api_v2(&registry, headers)),
-        ["openapi", "v3"] => {
-            return Some(Ok(open_api(headers, &openapi::v3_index(&registry), "text/plain; charset=utf-8")));
+        ["openapi", version @ ("v2" | "v3"), rest @ ..] => {
+            return Some(Ok(openapi::serve(server, cx, version, &rest.join("/"), query, request).await));
         }
-        ["openapi", "v3", rest @ ..] => return Some(Ok(open_api_v3(&registry, headers, &rest.join("/")))),
-        ["api"] => Document::Aggregated(true),
-        ["apis"] => Document::Aggregated(false),
+        ["api"] => Document::Root(Root::Core),
+        ["apis"] => Document::Root(Root::Groups),
         ["api", version] => Document::Plain(discovery::api_resource_list(&registry, "", version)),
-        ["apis", group] => match discovery::api_group(&registry, group) {
+        ["apis", group] => match discovery::api_group(&registry, &services.discovery, group) {
             Some(group) => Document::Plain(Some(group)),
             None => return Some(Ok(respond::page_not_found())),
         },
@@ -46,19 +53,68 @@ pub fn serve(
         }
         _ => return None,
     };
-    Some(answer(server, &registry, method, query, headers, document))
+    let served = server.discovery.of(registry, services);
+    Some(answer(server, &served, request.method(), query, request.headers(), document))
+}
+
+/// What has an aggregated form too.
+#[derive(Clone, Copy)]
+enum Root {
+    /// `/api`.
+    Core,
+    /// `/apis`.
+    Groups,
 }
 
 enum Document {
-    /// `/api` (true) or `/apis`, which have an aggregated form too.
-    Aggregated(bool),
+    /// One of the roots.
+    Root(Root),
     /// Another document, if it is there.
     Plain(Option<Value>),
 }
 
+/// The discovery of what is served at one moment.
+struct Served {
+    registry: Arc<Registry>,
+    services: Arc<Services>,
+    groups: Value,
+    /// The aggregated forms of `/api` and `/apis`, each with its tag.
+    aggregated: [(String, Bytes); 2],
+}
+
+/// The documents of discovery, replaced when something else is served.
+#[derive(Default)]
+pub struct Discovery {
+    current: Mutex<Option<Arc<Served>>>,
+}
+
+impl Discovery {
+    fn of(&self, registry: Arc<Registry>, services: Arc<Services>) -> Arc<Served> {
+        let mut current = self.current.lock();
+        let same = |served: &&Arc<Served>| {
+            Arc::ptr_eq(&served.registry, &registry) && Arc::ptr_eq(&served.services, &services)
+        };
+        if let Some(served) = current.as_ref().filter(same) {
+            return Arc::clone(served);
+        }
+        let aggregated = |core| {
+            let document = discovery::aggregated_v2(&registry, &services.discovery, core);
+            (discovery::etag(&document), codec::encode(&document))
+        };
+        let served = Arc::new(Served {
+            groups: discovery::api_group_list(&registry, &services.discovery),
+            aggregated: [aggregated(true), aggregated(false)],
+            registry,
+            services,
+        });
+        *current = Some(Arc::clone(&served));
+        served
+    }
+}
+
 fn answer(
     server: &ApiServer,
-    registry: &Registry,
+    served: &Served,
     method: &Method,
     query: &[(String, String)],
     headers: &HeaderMap,
@@ -68,19 +124,17 @@ fn answer(
         Document::Plain(None) => return Err(Status::resource_not_found()),
         _ if *method != Method::GET => return Err(Status::method_not_allowed()),
         Document::Plain(Some(document)) => document,
-        Document::Aggregated(core) => {
-            if wants_aggregated(headers) {
-                let document = discovery::aggregated_v2(registry, core);
-                return Ok(tagged(headers, &discovery::etag(&document), || {
-                    respond::raw(200, discovery::AGGREGATED_V2, portcullis_machinery::codec::encode(&document))
-                }));
-            }
-            if core {
-                let url = pki::server_url(&server.config);
-                discovery::api_versions(url.split("://").nth(1).unwrap_or(&url))
-            } else {
-                discovery::api_group_list(registry)
-            }
+        Document::Root(root) if wants_aggregated(headers) => {
+            let (tag, bytes) = &served.aggregated[root as usize];
+            return Ok(tagged(headers, tag, || respond::raw(200, discovery::AGGREGATED_V2, bytes.clone())));
+        }
+        Document::Root(Root::Core) => {
+            let url = pki::server_url(&server.config);
+            discovery::api_versions(url.split("://").nth(1).unwrap_or(&url))
+        }
+        Document::Root(Root::Groups) => {
+            let output = negotiate_plain(headers, query)?;
+            return Ok(respond::value(200, &output, &served.groups));
         }
     };
     let output = negotiate_plain(headers, query)?;
@@ -97,9 +151,14 @@ fn wants_aggregated(headers: &HeaderMap) -> bool {
     })
 }
 
+/// Whether the client has the document of this tag.
+fn has_tag(headers: &HeaderMap, etag: &str) -> bool {
+    header(headers, IF_NONE_MATCH.as_str()).split(',').any(|tag| tag.trim() == etag)
+}
+
 /// The answer, or 304 if the client has it already.
 fn tagged(headers: &HeaderMap, etag: &str, make: impl FnOnce() -> Response<Body>) -> Response<Body> {
-    let known = header(headers, IF_NONE_MATCH.as_str()).split(',').any(|tag| tag.trim() == etag);
+    let known = has_tag(headers, etag);
     let mut response = if known { respond::raw(304, "application/json", Body::empty()) } else { make() };
     if known {
         // A client's cache takes the headers of a 304 for the answer's own: with another content type it would read the
@@ -110,35 +169,4 @@ fn tagged(headers: &HeaderMap, etag: &str, make: impl FnOnce() -> Response<Body>
         response.headers_mut().insert(ETAG, value);
     }
     response
-}
-
-fn open_api(headers: &HeaderMap, document: &Value, content_type: &'static str) -> Response<Body> {
-    tagged(headers, &discovery::etag(document), || {
-        respond::raw(200, content_type, serde_json::to_vec(document).unwrap_or_default())
-    })
-}
-
-fn open_api_v3(registry: &Registry, headers: &HeaderMap, path: &str) -> Response<Body> {
-    let Some(hash) = openapi::document_hash(registry, path) else { return nothing() };
-    tagged(headers, &format!("\"{hash}\""), || match openapi::v3_document(registry, &openapi::NoDescriptions, path) {
-        Some(document) => respond::raw(200, "application/json", serde_json::to_vec(&document).unwrap_or_default()),
-        None => nothing(),
-    })
-}
-
-/// 404 without a body.
-fn nothing() -> Response<Body> {
-    let mut response = respond::raw(404, "text/plain", Body::empty());
-    response.headers_mut().remove(http::header::CONTENT_TYPE);
-    response
-}
-
-fn open_api_v2(registry: &Registry, headers: &HeaderMap) -> Result<Response<Body>, Status> {
-    let accept = header(headers, "accept");
-    let takes = accept.is_empty() || ["*/*", "application/json", "application/*"].iter().any(|t| accept.contains(t));
-    if !takes {
-        return Ok(respond::raw(406, "text/plain; charset=utf-8", Body::empty()));
-    }
-    let document = openapi::v2_document(registry, &openapi::NoDescriptions);
-    Ok(open_api(headers, &document, "application/json"))
 }

@@ -15,6 +15,7 @@ use serde_json::json;
 pub use metrics::Metrics;
 
 use crate::context::Context;
+use crate::handlers::scope::cache_of;
 use crate::negotiation::{header, negotiate_plain};
 use crate::request_info;
 use crate::respond;
@@ -81,11 +82,13 @@ pub async fn store_health(server: &ApiServer) -> Result<(), String> {
     }
 }
 
-/// The results of all checks, in order; the store's name is `etcd`, whatever it is, since probes ask for that.
-async fn run_checks(server: &ApiServer, live_only: bool) -> Vec<(String, Result<(), String>)> {
+/// The results of all checks of a probe, in order. The store's checks have the names that those of etcd have in the
+/// reference, whatever the store is.
+async fn run_checks(server: &ApiServer, probe: &str) -> Vec<(String, Result<(), String>)> {
     let mut results = vec![("ping".to_owned(), Ok(())), ("log".to_owned(), Ok(()))];
-    results.push(("etcd".to_owned(), store_health(server).await));
-    if !live_only {
+    let store = if probe == "readyz" { "etcd-readiness" } else { "etcd" };
+    results.push((store.to_owned(), store_health(server).await));
+    if probe != "livez" {
         let ready = if server.hub.is_ready() { Ok(()) } else { Err("the watch caches are not filled yet".to_owned()) };
         results.push(("informer-sync".to_owned(), ready));
         let checks: Vec<(String, Check)> =
@@ -98,7 +101,7 @@ async fn run_checks(server: &ApiServer, live_only: bool) -> Vec<(String, Result<
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 async fn probe(server: &ApiServer, probe: &str, check: &str, query: &[(String, String)]) -> Response<Body> {
-    let results = run_checks(server, probe == "livez").await;
+    let results = run_checks(server, probe).await;
     if !check.is_empty() {
         return match results.iter().find(|(name, _)| name == check) {
             Some((_, Ok(()))) => respond::raw(200, PLAIN, "ok"),
@@ -106,7 +109,11 @@ async fn probe(server: &ApiServer, probe: &str, check: &str, query: &[(String, S
             None => respond::page_not_found(),
         };
     }
-    let excluded = |name: &str| query.iter().any(|(key, value)| key == "exclude" && value == name);
+    let mut unknown: Vec<&str> =
+        query.iter().filter(|(key, _)| key == "exclude").map(|(_, value)| value.as_str()).collect();
+    let asked = unknown.clone();
+    unknown.retain(|name| results.iter().all(|(known, _)| known != name));
+    let excluded = |name: &str| asked.contains(&name);
     let mut text = String::new();
     let mut failed = false;
     for (name, result) in &results {
@@ -120,6 +127,11 @@ async fn probe(server: &ApiServer, probe: &str, check: &str, query: &[(String, S
             text.push_str(&format!("[+]{name} ok\n"));
         }
     }
+    if !unknown.is_empty() {
+        let names: Vec<String> = unknown.iter().map(|name| format!("{name:?}")).collect();
+        let names = names.join(",");
+        text.push_str(&format!("warn: some health checks cannot be excluded: no matches for {names}\n"));
+    }
     if failed {
         return respond::raw(500, PLAIN, format!("{text}{probe} check failed\n"));
     }
@@ -127,6 +139,48 @@ async fn probe(server: &ApiServer, probe: &str, check: &str, query: &[(String, S
         return respond::raw(200, PLAIN, format!("{text}{probe} check passed\n"));
     }
     respond::raw(200, PLAIN, "ok")
+}
+
+/// What is known of the server at this moment: what is stored, the servers of API groups, and what this program is.
+fn server_metrics(server: &ApiServer) -> String {
+    let mut text = String::from(
+        "# HELP apiserver_storage_objects Objects that are stored, by resource.\n\
+         # TYPE apiserver_storage_objects gauge\n",
+    );
+    let registry = server.registry.load();
+    let mut seen = std::collections::BTreeSet::new();
+    for definition in registry.all().iter().filter(|definition| definition.is_stored()) {
+        let resource = definition.group_resource();
+        if seen.insert(resource.clone()) {
+            let count = cache_of(server, definition).peek().objects.len();
+            text.push_str(&format!("apiserver_storage_objects{{resource=\"{resource}\"}} {count}\n"));
+        }
+    }
+    text.push_str(
+        "# HELP aggregator_unavailable_apiservice Whether the server of an APIService cannot be reached.\n\
+         # TYPE aggregator_unavailable_apiservice gauge\n",
+    );
+    for service in server.aggregation.services().all() {
+        let (name, unavailable) = (&service.name, u8::from(!service.available));
+        text.push_str(&format!("aggregator_unavailable_apiservice{{name=\"{name}\"}} {unavailable}\n"));
+    }
+    let version = version();
+    let labels = [
+        ("build_date", "buildDate"),
+        ("compiler", "compiler"),
+        ("git_commit", "gitCommit"),
+        ("git_version", "gitVersion"),
+        ("major", "major"),
+        ("minor", "minor"),
+        ("platform", "platform"),
+    ]
+    .map(|(label, field)| format!("{label}=\"{}\"", version[field].as_str().unwrap_or_default()));
+    text.push_str(&format!(
+        "# HELP kubernetes_build_info What this program is.\n\
+         # TYPE kubernetes_build_info gauge\nkubernetes_build_info{{{}}} 1\n",
+        labels.join(",")
+    ));
+    text
 }
 
 /// Whether the client takes JSON, the only form of this module's documents.
@@ -169,6 +223,7 @@ pub async fn respond(
     }
     if metrics {
         let mut text = server.health.metrics.render();
+        text.push_str(&server_metrics(server));
         let sources: Vec<MetricsSource> = server.health.sources.read().clone();
         for source in sources {
             text.push_str(&source());

@@ -100,6 +100,14 @@ pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
 }
 
+/// What a client takes that does not say.
+pub const ACCEPTS_ANYTHING: &str = "*/*";
+
+/// The media ranges of an Accept header without their parameters, the preferred ones first.
+pub fn media_ranges(accept: &str) -> Vec<String> {
+    clauses(accept).into_iter().map(|clause| format!("{}/{}", clause.kind, clause.sub)).collect()
+}
+
 /// Whether the routing layer of the reference would let the request through: parameters do not count there.
 ///
 /// # Errors

@@ -32,14 +32,24 @@ pub enum Component {
     Kubelet,
     /// `kube-apiserver-kubelet-client` of `system:masters`: the server's own towards kubelets. No kubeconfig.
     KubeletClient,
+    /// [`FRONT_PROXY`], by a CA of its own: the server's own towards servers of API groups, which believe what it says of
+    /// who asks. No kubeconfig.
+    FrontProxy,
     /// `system:portcullis:recovery` of `system:masters`; `recovery.kubeconfig`. The host itself knows this certificate,
     /// so that its holder gets in whatever authenticator plugins do.
     Recovery,
 }
 
 impl Component {
-    const ALL: [Self; 6] =
-        [Self::Admin, Self::Scheduler, Self::ControllerManager, Self::Kubelet, Self::KubeletClient, Self::Recovery];
+    const ALL: [Self; 7] = [
+        Self::Admin,
+        Self::Scheduler,
+        Self::ControllerManager,
+        Self::Kubelet,
+        Self::KubeletClient,
+        Self::FrontProxy,
+        Self::Recovery,
+    ];
 
     /// The name of the component's files.
     pub fn file_stem(self) -> &'static str {
@@ -49,6 +59,7 @@ impl Component {
             Self::ControllerManager => "controller-manager",
             Self::Kubelet => "kubelet",
             Self::KubeletClient => "apiserver-kubelet-client",
+            Self::FrontProxy => "front-proxy-client",
             Self::Recovery => "recovery",
         }
     }
@@ -60,10 +71,14 @@ impl Component {
             Self::ControllerManager => ("system:kube-controller-manager".to_owned(), None),
             Self::Kubelet => (format!("system:node:{node}"), Some("system:nodes")),
             Self::KubeletClient => ("kube-apiserver-kubelet-client".to_owned(), Some("system:masters")),
+            Self::FrontProxy => (FRONT_PROXY.to_owned(), None),
             Self::Recovery => (RECOVERY.to_owned(), Some("system:masters")),
         }
     }
 }
+
+/// The name in the certificate that servers of API groups are shown.
+pub const FRONT_PROXY: &str = "front-proxy-client";
 
 /// Why the PKI could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +141,8 @@ impl Identity {
 /// The loaded PKI.
 pub struct Pki {
     ca_pem: String,
+    client_ca_pem: String,
+    front_proxy_ca_pem: String,
     serving: Identity,
     kubelet_serving: Identity,
     identities: HashMap<Component, Identity>,
@@ -149,6 +166,7 @@ impl Pki {
         make::private_dir(&dir)?;
         let server_ca = Authority::open(&dir, "ca", "portcullis")?;
         let client_ca = Authority::open(&dir, "client-ca", "portcullis-client")?;
+        let front_proxy_ca = Authority::open(&dir, "front-proxy-ca", "portcullis-front-proxy")?;
         let serving = match (&config.tls_cert_file, &config.tls_private_key_file) {
             (Some(certificate), Some(key)) => Identity::from_pem(read(certificate)?, read(key)?)
                 .map_err(|why| PkiError::Malformed { path: certificate.clone(), why })?,
@@ -182,7 +200,8 @@ impl Pki {
             };
             let request =
                 Request { stem, common_name: &common_name, organization, names: Vec::new(), purpose: Purpose::Client };
-            identities.insert(component, client_ca.identity(&dir, &request)?);
+            let authority = if component == Component::FrontProxy { &front_proxy_ca } else { &client_ca };
+            identities.insert(component, authority.identity(&dir, &request)?);
         }
         let mut roots = rustls::RootCertStore::empty();
         let mut trusted = vec![client_ca.certificate_pem().to_owned()];
@@ -215,6 +234,8 @@ impl Pki {
         };
         let pki = Self {
             ca_pem,
+            client_ca_pem: trusted.concat(),
+            front_proxy_ca_pem: front_proxy_ca.certificate_pem().to_owned(),
             serving,
             kubelet_serving,
             identities,
@@ -222,7 +243,8 @@ impl Pki {
             service_account_key_pem,
             service_account_public_pems,
         };
-        for component in Component::ALL.into_iter().filter(|component| *component != Component::KubeletClient) {
+        let own = [Component::KubeletClient, Component::FrontProxy];
+        for component in Component::ALL.into_iter().filter(|component| !own.contains(component)) {
             let path = config.data_dir.join(format!("{}.kubeconfig", component.file_stem()));
             make::write_private(&path, &pki.kubeconfig(component, &server_url(config)))?;
         }
@@ -233,6 +255,16 @@ impl Pki {
     /// `kube-root-ca.crt` holds.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
+    }
+
+    /// The PEM of the CAs that client certificates are of.
+    pub fn client_ca_pem(&self) -> &str {
+        &self.client_ca_pem
+    }
+
+    /// The PEM of the CA that the front proxy's certificate is of.
+    pub fn front_proxy_ca_pem(&self) -> &str {
+        &self.front_proxy_ca_pem
     }
 
     /// A component's client certificate.

@@ -79,13 +79,17 @@ pub fn page_not_found() -> Response<Body> {
     response
 }
 
+/// Whether the client takes gzip.
+pub fn takes_gzip(request_headers: &HeaderMap) -> bool {
+    header(request_headers, "accept-encoding").split(',').any(|encoding| {
+        let encoding = encoding.trim();
+        encoding == "gzip" || encoding.starts_with("gzip;")
+    })
+}
+
 /// Compresses a large body if the client takes gzip. Only for answers whose body is at hand.
 pub fn compress(request_headers: &HeaderMap, code: u16, output: &Output, bytes: Bytes) -> Response<Body> {
-    let takes_gzip = header(request_headers, "accept-encoding").split(',').any(|e| {
-        let e = e.trim();
-        e == "gzip" || e.starts_with("gzip;")
-    });
-    if bytes.len() < GZIP_FROM || !takes_gzip || output.pretty || output.media != Media::Json {
+    if bytes.len() < GZIP_FROM || !takes_gzip(request_headers) || output.pretty || output.media != Media::Json {
         return json_bytes(code, output, bytes);
     }
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());

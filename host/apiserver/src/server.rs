@@ -18,10 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::admission::quota::QuotaLocks;
+use crate::aggregation::{self, Aggregation};
 use crate::audit::Audit;
 use crate::authn::{self, Authenticators, ConnectionInfo};
 use crate::authz::{Authorizer, Decision, aggregate, feed, forbidden};
 use crate::context::{Context, RequestContext, UserInfo};
+use crate::documents::Discovery;
+use crate::documents::openapi::OpenApi;
 use crate::flow::{FlowControl, is_long_running};
 use crate::handlers::scope::cache_of;
 use crate::health::Health;
@@ -78,6 +81,12 @@ pub struct ApiServer {
     pub outbound: Outbound,
     /// Admission webhooks.
     pub webhooks: Webhooks,
+    /// Documents of discovery that were asked for.
+    pub discovery: Discovery,
+    /// OpenAPI documents that were asked for.
+    pub open_api: OpenApi,
+    /// Versions of groups that other servers serve.
+    pub aggregation: Aggregation,
 }
 
 /// What an [`ApiServer`] is made of that it does not make itself.
@@ -119,6 +128,9 @@ impl ApiServer {
             audit: OnceLock::new(),
             policies: Policies::default(),
             outbound: Outbound::default(),
+            discovery: Discovery::default(),
+            open_api: OpenApi::default(),
+            aggregation: Aggregation::default(),
             tenant: parts.tenant,
             config: parts.config,
             store: parts.store,
@@ -145,6 +157,8 @@ impl ApiServer {
             tracing::warn!(error = status.message, "the cluster's own objects could not all be made");
         }
         crate::customresources::controller::start(self, shutdown).await?;
+        aggregation::controller::start(self, shutdown).await?;
+        tokio::spawn(aggregation::trust::run(Arc::clone(self), shutdown.clone()));
         let cache = |group: &str, version: &str, plural: &str| {
             registry.resource(group, version, plural).map(|definition| cache_of(self, definition))
         };
@@ -213,6 +227,7 @@ impl ApiServer {
             audit: audit.clone(),
         };
         let (verb, resource, long) = (cx.info.verb.clone(), cx.info.clone(), is_long_running(&cx.info));
+        let in_flight = self.health.metrics.begin(&resource);
         let whole = AssertUnwindSafe(self.steps(request, cx, connection, &output)).catch_unwind();
         let outcome = if long {
             whole.await
@@ -245,6 +260,7 @@ impl ApiServer {
         headers.insert(AUDIT_ID.clone(), audit_id);
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
         let code = response.status().as_u16();
+        drop(in_flight);
         self.health.metrics.observe(&resource, code, started.elapsed());
         response
     }

@@ -90,6 +90,10 @@ pub struct ServerConfig {
     /// `--kubelet-certificate-authority`: the CA that kubelets' serving certificates are verified against; default the
     /// cluster's own.
     pub kubelet_certificate_authority: Option<PathBuf>,
+    /// Where on this machine the scheduler says whether it is well, for ComponentStatuses; 0 if it does not. Default 10259.
+    pub scheduler_port: u16,
+    /// The same of the controllers. Default 10257.
+    pub controller_manager_port: u16,
     /// The name of this machine's node, for which a kubelet certificate is made. Default: the host name.
     pub node_name: String,
 }
@@ -130,6 +134,8 @@ impl Default for ServerConfig {
             event_ttl: Duration::from_secs(3600),
             allow_privileged: true,
             kubelet_certificate_authority: None,
+            scheduler_port: 10259,
+            controller_manager_port: 10257,
             node_name: host_name(),
         }
     }

@@ -1,5 +1,6 @@
 //! Objects that a cluster has from its first start: namespaces, the API's own service, priority classes, the
-//! RuntimeClass of Wasm workloads, and flow control's mandatory and suggested configuration. Each is made if it is not there; what people changed stays.
+//! RuntimeClass of Wasm workloads, the APIServices of what is built in, and flow control's mandatory and suggested
+//! configuration. Each is made if it is not there; what people changed stays.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use portcullis_machinery::{Status, Value, codec, defaults, object};
 use portcullis_storage::{Expect, StoreError};
 use serde_json::json;
 
+use crate::aggregation;
 use crate::handlers::scope::store_error;
 use crate::server::ApiServer;
 
@@ -68,7 +70,15 @@ fn wanted(server: &ApiServer) -> Vec<Value> {
     objects.push(json!({
         "kind": "ConfigMap", "apiVersion": "v1",
         "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
-        "data": {"client-ca-file": server.pki.ca_pem()},
+        "data": aggregation::trust::data(&server.pki),
+    }));
+    // Those of what is served from the first moment on; `aggregation` sees to later ones.
+    objects.extend(aggregation::local::wanted(&server.registry.load()).into_values().map(|mut object| {
+        object["status"] = json!({"conditions": [{
+            "type": "Available", "status": "True", "reason": "Local", "lastTransitionTime": object::now_rfc3339(),
+            "message": "Local APIServices are always available",
+        }]});
+        object
     }));
     // From when on the use of ServiceAccount tokens kept in Secrets is tracked; the controller that removes unused ones
     // reads it (KEP-2799).

@@ -206,6 +206,15 @@ pub struct Group {
     pub custom: bool,
 }
 
+/// The priority of a group among the groups and of a version in its group, as discovery orders them, highest first.
+/// Those of custom resources are all the same.
+pub fn priority(group: &str, version: &str) -> (i64, i64) {
+    match group {
+        plugins::GROUP => (15_700, 9),
+        _ => builtin::priority(group, version).unwrap_or((1_000, 100)),
+    }
+}
+
 /// What `--runtime-config` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuntimeConfig {

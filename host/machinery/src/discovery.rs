@@ -1,10 +1,18 @@
 //! The documents in which the server says what it serves.
 
+mod remote;
+
+pub use remote::{Remote, of_resource_list};
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use sha2::{Digest as _, Sha256, Sha512};
 
 use crate::Value;
-use crate::definition::{Group, Registry, ResourceDefinition, api_version};
+use crate::definition::custom::version_priority;
+use crate::definition::{Registry, ResourceDefinition, api_version, priority};
 
 /// The content type of the aggregated form.
 pub const AGGREGATED_V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -18,24 +26,80 @@ pub fn api_versions(server_address: &str) -> Value {
     })
 }
 
-fn group_document(group: &Group) -> Value {
-    let version = |version: &String| json!({"groupVersion": api_version(&group.name, version), "version": version});
+/// A version in the list of all.
+struct Version<'a> {
+    name: &'a str,
+    priority: i64,
+    group_priority: i64,
+    remote: Option<&'a Remote>,
+}
+
+/// What decides between groups of the same priority.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// The names of their APIServices, `VERSION.GROUP`.
+    Services,
+    /// Their own names.
+    Groups,
+}
+
+/// All groups but the core one in their order, each with its versions in theirs. What another server serves takes the
+/// place of what is served here.
+fn merged<'a>(registry: &'a Registry, remotes: &'a [Remote], order: Order) -> Vec<(&'a str, Vec<Version<'a>>)> {
+    let mut groups: BTreeMap<&str, Vec<Version<'_>>> = BTreeMap::new();
+    for remote in remotes.iter().filter(|remote| !remote.group.is_empty()) {
+        groups.entry(&remote.group).or_default().push(Version {
+            name: &remote.version,
+            priority: remote.version_priority,
+            group_priority: remote.group_priority,
+            remote: Some(remote),
+        });
+    }
+    for group in registry.groups().iter().filter(|group| !group.name.is_empty()) {
+        let versions = groups.entry(&group.name).or_default();
+        for name in &group.versions {
+            if versions.iter().all(|version| version.name != name) {
+                let (group_priority, priority) = priority(&group.name, name);
+                versions.push(Version { name, priority, group_priority, remote: None });
+            }
+        }
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by_cached_key(|(group, versions)| {
+        let of = |version: &Version<'_>| match order {
+            Order::Services => (Reverse(version.group_priority), format!("{}.{group}", version.name)),
+            Order::Groups => (Reverse(version.group_priority), (*group).to_owned()),
+        };
+        versions.iter().map(of).min()
+    });
+    for (_, versions) in &mut groups {
+        versions.sort_by_cached_key(|version| Reverse((version.priority, version_priority(version.name))));
+    }
+    groups
+}
+
+fn group_document(group: &str, versions: &[Version<'_>]) -> Value {
+    let version =
+        |version: &Version<'_>| json!({"groupVersion": api_version(group, version.name), "version": version.name});
     json!({
-        "name": group.name,
-        "versions": group.versions.iter().map(version).collect::<Vec<_>>(),
-        "preferredVersion": group.versions.first().map(version),
+        "name": group,
+        "versions": versions.iter().map(version).collect::<Vec<_>>(),
+        "preferredVersion": versions.first().map(version),
     })
 }
 
 /// `GET /apis`: an `APIGroupList`.
-pub fn api_group_list(registry: &Registry) -> Value {
-    let groups = registry.groups().iter().filter(|group| !group.name.is_empty());
-    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups.map(group_document).collect::<Vec<_>>()})
+pub fn api_group_list(registry: &Registry, remotes: &[Remote]) -> Value {
+    let groups = merged(registry, remotes, Order::Services);
+    let documents: Vec<Value> = groups.iter().map(|(group, versions)| group_document(group, versions)).collect();
+    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": documents})
 }
 
 /// `GET /apis/<group>`: an `APIGroup`, if the group is served.
-pub fn api_group(registry: &Registry, group: &str) -> Option<Value> {
-    let mut document = group_document(registry.group(group).filter(|group| !group.name.is_empty())?);
+pub fn api_group(registry: &Registry, remotes: &[Remote], group: &str) -> Option<Value> {
+    let groups = merged(registry, remotes, Order::Services);
+    let (_, versions) = groups.iter().find(|(name, _)| *name == group)?;
+    let mut document = group_document(group, versions);
     document["kind"] = json!("APIGroup");
     document["apiVersion"] = json!("v1");
     Some(document)
@@ -129,23 +193,30 @@ fn aggregated_resource(definition: &ResourceDefinition) -> Value {
     resource
 }
 
+/// What this server says of a version, as an `APIVersionDiscovery`.
+fn version_document(registry: &Registry, group: &str, version: &str) -> Value {
+    let resources: Vec<Value> = registry.in_version(group, version).map(|d| aggregated_resource(d)).collect();
+    json!({"version": version, "freshness": "Current", "resources": resources})
+}
+
 /// The aggregated form of `GET /api` (`core` true) and `GET /apis`: an `APIGroupDiscoveryList`.
-pub fn aggregated_v2(registry: &Registry, core: bool) -> Value {
-    let groups = registry.groups().iter().filter(|group| group.name.is_empty() == core).map(|group| {
-        let versions = group.versions.iter().map(|version| {
-            let resources: Vec<Value> =
-                registry.in_version(&group.name, version).map(|d| aggregated_resource(d)).collect();
-            json!({"version": version, "freshness": "Current", "resources": resources})
+pub fn aggregated_v2(registry: &Registry, remotes: &[Remote], core: bool) -> Value {
+    let items: Vec<Value> = if core {
+        let versions = registry.group("").into_iter().flat_map(|group| &group.versions);
+        let versions: Vec<Value> = versions.map(|version| version_document(registry, "", version)).collect();
+        vec![json!({"metadata": {}, "versions": versions})]
+    } else {
+        let groups = merged(registry, remotes, Order::Groups);
+        let documents = groups.into_iter().map(|(group, versions)| {
+            let document = |version: Version<'_>| match version.remote {
+                Some(remote) => remote.entry.clone(),
+                None => version_document(registry, group, version.name),
+            };
+            json!({"metadata": {"name": group}, "versions": versions.into_iter().map(document).collect::<Vec<_>>()})
         });
-        let metadata = if core { json!({}) } else { json!({"name": group.name}) };
-        json!({"metadata": metadata, "versions": versions.collect::<Vec<_>>()})
-    });
-    json!({
-        "kind": "APIGroupDiscoveryList",
-        "apiVersion": "apidiscovery.k8s.io/v2",
-        "metadata": {},
-        "items": groups.collect::<Vec<_>>(),
-    })
+        documents.collect()
+    };
+    json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items})
 }
 
 /// The value of an `ETag` for a document: a quoted hash of its text, in upper-case hex.
@@ -154,3 +225,6 @@ pub fn etag(document: &Value) -> String {
     let hex: String = hash.iter().map(|byte| format!("{byte:02X}")).collect();
     format!("\"{hex}\"")
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,13 +2,20 @@
 
 mod custom;
 mod document;
+mod enums;
+pub mod gnostic;
+mod paths;
+mod scalars;
 mod unversioned;
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde_json::json;
 use sha2::{Digest as _, Sha512};
 
 use crate::Value;
-use crate::definition::Registry;
+use crate::definition::{Registry, ResourceDefinition};
 
 /// Descriptions of types and fields, injected by the caller so that this crate need not carry them.
 pub trait Descriptions: Send + Sync {
@@ -16,6 +23,10 @@ pub trait Descriptions: Send + Sync {
     fn of_type(&self, type_name: &str) -> Option<&str>;
     /// A field's description.
     fn of_field(&self, type_name: &str, field: &str) -> Option<&str>;
+    /// Changes when the texts do.
+    fn version(&self) -> &str {
+        ""
+    }
 }
 
 /// No descriptions at all.
@@ -31,18 +42,49 @@ impl Descriptions for NoDescriptions {
     }
 }
 
-/// `GET /openapi/v3`: path (`apis/apps/v1`) to `{"serverRelativeURL": "/openapi/v3/apis/apps/v1?hash=…"}`. The hash is
-/// [`document_hash`] of each document, taken from the registry's content so that documents need not be built for it.
-pub fn v3_index(registry: &Registry) -> Value {
-    let of_versions = versions(registry).map(|(group, version)| path_of(group, version));
-    let paths: serde_json::Map<String, Value> = of_versions
-        .chain(unversioned::paths(registry))
-        .filter_map(|path| {
-            let hash = document_hash(registry, &path)?;
-            Some((path.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")})))
-        })
-        .collect();
-    json!({"paths": paths})
+/// `GET /openapi/v3`: path (`apis/apps/v1`) to `{"serverRelativeURL": "/openapi/v3/apis/apps/v1?hash=…"}`, of the
+/// documents' paths and hashes ([`document_hashes`]).
+pub fn v3_index<'a>(hashes: impl Iterator<Item = (&'a str, &'a str)>) -> Value {
+    let entry = |(path, hash): (&str, &str)| {
+        (path.to_owned(), json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")}))
+    };
+    json!({"paths": hashes.map(entry).collect::<serde_json::Map<String, Value>>()})
+}
+
+/// The paths of all documents of [`v3_document`], each with its hash: that in the index, which is also its `ETag`. It is
+/// taken from the registry's content, so that documents need not be built for it.
+pub fn document_hashes(registry: &Registry, descriptions: &dyn Descriptions) -> BTreeMap<String, String> {
+    let begin = || Sha512::new().chain_update(&*TABLES).chain_update(descriptions.version());
+    let text = |hash: Sha512| hash.finalize().iter().take(32).map(|byte| format!("{byte:02X}")).collect::<String>();
+    let of_versions = versions(registry).map(|(group, version)| {
+        let mut hash = begin();
+        registry.in_version(group, version).for_each(|definition| add(&mut hash, definition));
+        (path_of(group, version), text(hash))
+    });
+    // What the others say does not change with what is served, beyond whether they are there.
+    let others = unversioned::paths(registry).map(|path| {
+        let hash = text(begin().chain_update(&path));
+        (path, hash)
+    });
+    of_versions.chain(others).collect()
+}
+
+/// What the built-in types are, as a hash of the tables that say so.
+static TABLES: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let hash = Sha512::new().chain_update(env!("CARGO_PKG_VERSION")).chain_update(crate::schema::builtin::TYPES);
+    hash.chain_update(enums::ENUMS).finalize().to_vec()
+});
+
+/// The types of built-in kinds come with the tables, and some of them contain themselves; those of custom resources are
+/// finite and change with the definition.
+fn add(hash: &mut Sha512, definition: &ResourceDefinition) {
+    hash.update(format!("{} {} {:?}", definition.plural, definition.kind, definition.verbs));
+    if !definition.builtin {
+        match definition.schema.custom() {
+            Some(custom) => hash.update(custom.hash()),
+            None => hash.update(format!("{:?}", definition.schema)),
+        }
+    }
 }
 
 fn versions(registry: &Registry) -> impl Iterator<Item = (&str, &str)> {
@@ -69,33 +111,27 @@ pub fn v3_document(registry: &Registry, descriptions: &dyn Descriptions, path: &
     }
 }
 
-/// The hash in the index for a document, which is also its `ETag`.
-pub fn document_hash(registry: &Registry, path: &str) -> Option<String> {
-    let mut hash = Sha512::new();
-    hash.update(env!("CARGO_PKG_VERSION"));
-    let Some((group, version)) = served(registry, path) else {
-        // What these documents say does not change with what is served, beyond whether they are there.
-        unversioned::paths(registry).any(|known| known == path).then_some(())?;
-        hash.update(path);
-        return Some(hash.finalize().iter().take(32).map(|byte| format!("{byte:02X}")).collect());
-    };
-    for definition in registry.in_version(group, version) {
-        // The types of built-in kinds come with the crate's version, and some of them contain themselves; those of
-        // custom resources are finite and change with the definition.
-        hash.update(format!("{} {} {:?}", definition.plural, definition.kind, definition.verbs));
-        if !definition.builtin {
-            hash.update(format!("{:?}", definition.schema));
-        }
-    }
-    Some(hash.finalize().iter().take(32).map(|byte| format!("{byte:02X}")).collect())
+/// A part of the document of everything.
+#[derive(Clone, Copy, Debug)]
+pub enum Part<'a> {
+    /// A path, and what can be done there.
+    Path(&'a str, &'a Value),
+    /// A type's name, and what it is.
+    Definition(&'a str, &'a Value),
 }
 
-/// `GET /openapi/v2`: one Swagger document of everything.
-pub fn v2_document(registry: &Registry, descriptions: &dyn Descriptions) -> Value {
-    document::v2(registry, descriptions)
+/// The types of `GET /openapi/v2`, one Swagger document of everything. It is large, so that it is handed out piece by
+/// piece to be written as it comes.
+pub fn v2_types(registry: &Registry, descriptions: &dyn Descriptions, each: &mut dyn FnMut(Part<'_>)) {
+    document::v2_types(registry, descriptions, each);
+}
+
+/// The paths of the same document.
+pub fn v2_paths(registry: &Registry, each: &mut dyn FnMut(Part<'_>)) {
+    document::v2_paths(registry, each);
 }
 
 /// The heading of the documents.
-fn info() -> Value {
+pub fn info() -> Value {
     json!({"title": "Kubernetes", "version": "v1.36.2"})
 }

@@ -91,7 +91,11 @@ impl ApiServerRole {
     /// # Errors
     /// If the process cannot start, or the listener fails.
     pub async fn run(self, roles: Roles, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let config = self.flags.config(matches!(roles, Roles::All(_)))?;
+        let mut config = self.flags.config(matches!(roles, Roles::All(_)))?;
+        if let Roles::All(beside) = &roles {
+            config.scheduler_port = beside.scheduler_secure_port;
+            config.controller_manager_port = beside.controller_manager_secure_port;
+        }
         let audit = self.flags.audit.open()?;
         let data_dir = config.data_dir.clone();
         std::fs::create_dir_all(&data_dir).with_context(|| data_dir.display().to_string())?;

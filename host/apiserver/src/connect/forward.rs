@@ -8,6 +8,7 @@ use axum::body::Body;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode, Uri};
 use hyper::client::conn::http1::SendRequest;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use portcullis_client::transport::{authority, dial};
 use rustls_pki_types::ServerName;
@@ -66,7 +67,12 @@ pub(super) fn host_of<B>(request: &Request<B>) -> String {
 pub(super) async fn forward(request: Request<Body>, target: &Target, host: Host) -> Result<Response<Body>, String> {
     let mut sender = open(target).await?;
     let (request, client) = onward(request, target, host)?;
-    let mut response = sender.send_request(request).await.map_err(|error| error.to_string())?;
+    let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
+    Ok(carry_back(response.map(Body::new), client))
+}
+
+/// What the other side answered as the client gets it: an upgraded connection is piped.
+pub(crate) fn carry_back(mut response: Response<Body>, client: Option<OnUpgrade>) -> Response<Body> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some(client) = client
     {
@@ -77,10 +83,10 @@ pub(super) async fn forward(request: Request<Body>, target: &Target, host: Host)
             // Either side may just go away; the other one then sees the end.
             let _ = tokio::io::copy_bidirectional(&mut client, &mut other).await;
         });
-        return Ok(response.map(Body::new));
+        return response;
     }
     strip(response.headers_mut());
-    Ok(response.map(Body::new))
+    response
 }
 
 async fn open(target: &Target) -> Result<SendRequest<Body>, String> {
@@ -109,25 +115,31 @@ where
 }
 
 /// The request as the other side gets it, and the client's side of an upgrade if the client asks for one.
-fn onward(
-    mut request: Request<Body>,
-    target: &Target,
-    host: Host,
-) -> Result<(Request<Body>, Option<hyper::upgrade::OnUpgrade>), String> {
+fn onward(request: Request<Body>, target: &Target, host: Host) -> Result<(Request<Body>, Option<OnUpgrade>), String> {
     let asked = match host {
         Host::Client => host_of(&request),
         Host::Target => String::new(),
     };
     let asked = if asked.is_empty() { target.authority() } else { asked };
+    let (mut onward, client) = carry_over(request);
+    *onward.uri_mut() = target.path.parse::<Uri>().map_err(|error| error.to_string())?;
+    let host = HeaderValue::from_str(&asked).map_err(|error| error.to_string())?;
+    onward.headers_mut().insert(header::HOST, host);
+    Ok((onward, client))
+}
+
+/// A request without its place, its host and what is between the client and this server alone, and the client's side of
+/// an upgrade if it asks for one.
+pub(crate) fn carry_over(mut request: Request<Body>) -> (Request<Body>, Option<OnUpgrade>) {
     let upgrade = request.headers().get(header::UPGRADE).cloned();
     let client = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
     let (parts, body) = request.into_parts();
     let mut onward = Request::new(body);
     *onward.method_mut() = parts.method;
-    *onward.uri_mut() = target.path.parse::<Uri>().map_err(|error| error.to_string())?;
     let headers = onward.headers_mut();
     *headers = parts.headers;
     strip(headers);
+    headers.remove(header::HOST);
     // Whoever answers is not to learn what the client is known by here.
     headers.remove(header::AUTHORIZATION);
     let own: Vec<HeaderName> =
@@ -135,12 +147,11 @@ fn onward(
     for name in own {
         headers.remove(name);
     }
-    headers.insert(header::HOST, HeaderValue::from_str(&asked).map_err(|error| error.to_string())?);
     if let Some(upgrade) = upgrade {
         headers.insert(header::UPGRADE, upgrade);
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     }
-    Ok((onward, client))
+    (onward, client)
 }
 
 /// Takes away what is about the connection, with what `Connection` names.

@@ -170,6 +170,7 @@ impl Controller {
             let _ = cache_of(&self.server, definition);
         }
         self.server.registry.store(Arc::new(self.base.with_custom(served)));
+        self.server.aggregation.registry_changed();
     }
 
     /// Decides on the names of what changed and of its neighbours, and begins to end what is deleted. Gives those whose

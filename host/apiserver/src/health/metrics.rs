@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -9,41 +10,98 @@ use parking_lot::Mutex;
 use crate::context::RequestInfo;
 
 /// Upper bounds of the duration histogram in seconds.
-const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0];
+const BUCKETS: [f64; 16] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0];
 
-type Key = (String, String, String, String, u16);
+/// What requests are counted by, beside the code of their answer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    group: String,
+    version: String,
+    resource: String,
+    subresource: String,
+    scope: &'static str,
+    verb: String,
+}
+
+impl Key {
+    fn of(info: &RequestInfo, code: u16) -> Self {
+        let verb = match info.verb.as_str() {
+            "create" => "POST",
+            "update" => "PUT",
+            verb @ ("get" | "list" | "watch" | "patch" | "delete" | "deletecollection" | "post" | "put") => verb,
+            _ => "other",
+        };
+        let verb = if verb == "other" { verb.to_owned() } else { verb.to_ascii_uppercase() };
+        // Resources that the server does not know are counted together, so that no client can make series without end.
+        if !info.is_resource_request || matches!(code, 403 | 404) {
+            let nothing = String::new;
+            let (group, version, resource, subresource) = (nothing(), nothing(), nothing(), nothing());
+            return Self { group, version, resource, subresource, scope: "", verb };
+        }
+        Self {
+            group: info.api_group.clone(),
+            version: info.api_version.clone(),
+            resource: info.resource.clone(),
+            subresource: info.subresource.clone(),
+            scope: match (info.name.is_empty() && info.verb != "create", info.namespace.is_empty()) {
+                (false, _) => "resource",
+                (true, false) => "namespace",
+                (true, true) => "cluster",
+            },
+            verb,
+        }
+    }
+
+    /// The labels, with that of the answer's code if there is one.
+    fn labels(&self, code: Option<u16>) -> String {
+        let Self { group, version, resource, subresource, scope, verb } = self;
+        let code = code.map(|code| format!("code=\"{code}\",")).unwrap_or_default();
+        format!(
+            "{code}component=\"apiserver\",dry_run=\"\",group=\"{group}\",resource=\"{resource}\",scope=\"{scope}\",\
+             subresource=\"{subresource}\",verb=\"{verb}\",version=\"{version}\""
+        )
+    }
+}
 
 #[derive(Debug, Default)]
 struct Series {
-    count: u64,
+    codes: BTreeMap<u16, u64>,
     seconds: f64,
     buckets: [u64; BUCKETS.len()],
 }
 
-/// Counters by verb, group, resource, subresource and code.
+/// Counters by verb, group, version, resource, subresource, scope and code.
 #[derive(Debug, Default)]
 pub struct Metrics {
     series: Mutex<BTreeMap<Key, Series>>,
+    in_flight: [AtomicI64; 2],
+}
+
+/// A request that is being answered; dropped with its answer.
+pub struct InFlight<'a>(&'a AtomicI64);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Metrics {
-    /// Counts one answered request. Verbs and resources that the server does not know are counted together, so that no
-    /// client can make series without end.
+    /// Counts a request as being answered for as long as what is returned is kept.
+    pub fn begin(&self, info: &RequestInfo) -> InFlight<'_> {
+        let reads = matches!(info.verb.as_str(), "get" | "list" | "watch" | "head" | "options");
+        let gauge = &self.in_flight[usize::from(!reads)];
+        gauge.fetch_add(1, Ordering::Relaxed);
+        InFlight(gauge)
+    }
+
+    /// Counts one answered request.
     pub fn observe(&self, info: &RequestInfo, code: u16, took: Duration) {
-        let known_verb = matches!(
-            info.verb.as_str(),
-            "get" | "list" | "watch" | "create" | "update" | "patch" | "delete" | "deletecollection" | "post" | "put"
-        );
-        let verb = if known_verb { info.verb.to_ascii_uppercase() } else { "other".to_owned() };
-        let (group, resource, subresource) = if info.is_resource_request && code != 404 && code != 403 {
-            (info.api_group.clone(), info.resource.clone(), info.subresource.clone())
-        } else {
-            Default::default()
-        };
         let mut series = self.series.lock();
-        let series = series.entry((verb, group, resource, subresource, code)).or_default();
+        let series = series.entry(Key::of(info, code)).or_default();
         let seconds = took.as_secs_f64();
-        series.count += 1;
+        *series.codes.entry(code).or_default() += 1;
         series.seconds += seconds;
         for (bucket, bound) in series.buckets.iter_mut().zip(BUCKETS) {
             *bucket += u64::from(seconds <= bound);
@@ -60,27 +118,34 @@ impl Metrics {
     fn write(&self, text: &mut String) -> std::fmt::Result {
         writeln!(text, "# HELP apiserver_request_total Requests answered.\n# TYPE apiserver_request_total counter")?;
         let series = self.series.lock();
-        for ((verb, group, resource, subresource, code), series) in &*series {
-            let labels = format!(
-                "code=\"{code}\",group=\"{group}\",resource=\"{resource}\",subresource=\"{subresource}\",verb=\"{verb}\""
-            );
-            writeln!(text, "apiserver_request_total{{{labels}}} {}", series.count)?;
+        for (key, series) in &*series {
+            for (code, count) in &series.codes {
+                writeln!(text, "apiserver_request_total{{{}}} {count}", key.labels(Some(*code)))?;
+            }
         }
         writeln!(
             text,
             "# HELP apiserver_request_duration_seconds Time until the answer began.\n\
              # TYPE apiserver_request_duration_seconds histogram"
         )?;
-        for ((verb, group, resource, subresource, code), series) in &*series {
-            let labels = format!(
-                "code=\"{code}\",group=\"{group}\",resource=\"{resource}\",subresource=\"{subresource}\",verb=\"{verb}\""
-            );
+        for (key, series) in &*series {
+            let labels = key.labels(None);
+            let total: u64 = series.codes.values().sum();
             for (count, bound) in series.buckets.iter().zip(BUCKETS) {
                 writeln!(text, "apiserver_request_duration_seconds_bucket{{{labels},le=\"{bound}\"}} {count}")?;
             }
-            writeln!(text, "apiserver_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} {}", series.count)?;
+            writeln!(text, "apiserver_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} {total}")?;
             writeln!(text, "apiserver_request_duration_seconds_sum{{{labels}}} {}", series.seconds)?;
-            writeln!(text, "apiserver_request_duration_seconds_count{{{labels}}} {}", series.count)?;
+            writeln!(text, "apiserver_request_duration_seconds_count{{{labels}}} {total}")?;
+        }
+        writeln!(
+            text,
+            "# HELP apiserver_current_inflight_requests Requests whose answer has not begun.\n\
+             # TYPE apiserver_current_inflight_requests gauge"
+        )?;
+        for (kind, gauge) in ["readOnly", "mutating"].iter().zip(&self.in_flight) {
+            let count = gauge.load(Ordering::Relaxed);
+            writeln!(text, "apiserver_current_inflight_requests{{request_kind=\"{kind}\"}} {count}")?;
         }
         process(text)
     }
@@ -96,6 +161,7 @@ fn process(text: &mut String) -> std::fmt::Result {
     let cpu = (number(11) + number(12)) as f64 / 100.0;
     writeln!(text, "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total {cpu}")?;
     writeln!(text, "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes {}", number(21) * 4096)?;
+    writeln!(text, "# TYPE process_virtual_memory_bytes gauge\nprocess_virtual_memory_bytes {}", number(20))?;
     let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
     writeln!(text, "# TYPE process_open_fds gauge\nprocess_open_fds {open}")
 }

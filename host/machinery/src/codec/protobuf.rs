@@ -5,6 +5,7 @@
 //! by pointer and so leaves out, comes from the types ([`crate::schema`]). [`decode`] reads, [`encode`] writes; both
 //! agree with the reference's bytes.
 
+pub(crate) mod back;
 mod decode;
 mod encode;
 

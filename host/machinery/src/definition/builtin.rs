@@ -14,13 +14,29 @@ pub(super) static DEFINITIONS: LazyLock<Vec<Arc<ResourceDefinition>>> = LazyLock
     let (mut group, mut version) = ("", "");
     for line in RESOURCES.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
         match line.strip_prefix('>') {
-            Some(heading) => (group, version) = heading.trim().split_once('\t').unwrap_or(("", heading.trim())),
+            Some(heading) => (group, version, _) = read_heading(heading),
             None => all.extend(definition(line, group, version).map(Arc::new)),
         }
     }
     all.extend(super::plugins::definitions().into_iter().map(Arc::new));
     all
 });
+
+/// A group, a version, and their priorities.
+type Heading = (&'static str, &'static str, (i64, i64));
+
+fn read_heading(line: &'static str) -> Heading {
+    let mut columns = line.split('\t');
+    let mut next = || columns.next().unwrap_or_default();
+    let (group, version, of_group, of_version) = (next(), next(), next(), next());
+    (group, version, (of_group.parse().unwrap_or_default(), of_version.parse().unwrap_or_default()))
+}
+
+/// The priorities in discovery of a group and a version that are built in.
+pub(super) fn priority(group: &str, version: &str) -> Option<(i64, i64)> {
+    let mut headings = RESOURCES.lines().filter_map(|line| line.strip_prefix('>')).map(read_heading);
+    headings.find(|found| (found.0, found.1) == (group, version)).map(|(_, _, priority)| priority)
+}
 
 fn words(text: &str) -> Vec<String> {
     text.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()

@@ -1,22 +1,23 @@
 //! The documents themselves, built from definitions and schemas.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::{Descriptions, info};
+use super::paths::add_paths;
+use super::{Descriptions, Part, enums, info, scalars};
 use crate::definition::{Registry, ResourceDefinition, plugins};
-use crate::schema::{Field, ListType, Schema, SchemaRef, Shape};
+use crate::schema::{Field, ListType, Schema, SchemaRef, Shape, builtin};
 
 /// Where a document keeps its types.
 #[derive(Clone, Copy)]
-enum Form {
+pub(super) enum Form {
     V3,
     V2,
 }
 
 impl Form {
-    fn reference(self, name: &str) -> Value {
+    pub(super) fn reference(self, name: &str) -> Value {
         let at = match self {
             Form::V3 => "#/components/schemas/",
             Form::V2 => "#/definitions/",
@@ -30,6 +31,8 @@ impl Form {
 struct Types {
     seen: BTreeSet<String>,
     queue: Vec<SchemaRef>,
+    /// Those that are no objects.
+    scalars: BTreeSet<&'static str>,
 }
 
 impl Types {
@@ -43,7 +46,8 @@ impl Types {
 /// The definition of one version of a group.
 pub(super) fn v3(registry: &Registry, descriptions: &dyn Descriptions, group: &str, version: &str) -> Value {
     let definitions: Vec<&ResourceDefinition> = registry.in_version(group, version).map(|d| &**d).collect();
-    let schemas = types(&definitions, descriptions, Form::V3);
+    let mut schemas = Map::new();
+    types(&definitions, descriptions, Form::V3, &mut |name, schema| drop(schemas.insert(name.to_owned(), schema)));
     let mut paths = Map::new();
     for definition in &definitions {
         add_paths(&mut paths, definition, Form::V3);
@@ -60,54 +64,93 @@ pub(super) fn v3_types(root: &SchemaRef, descriptions: &dyn Descriptions) -> Val
         let document = object(&schema, &mut types, descriptions, Form::V3);
         schemas.insert(schema.name.to_string(), document);
     }
+    for name in types.scalars {
+        schemas.insert(name.to_owned(), scalars::document(name, descriptions, Form::V3));
+    }
     Value::Object(schemas)
 }
 
-/// The definition of everything.
-pub(super) fn v2(registry: &Registry, descriptions: &dyn Descriptions) -> Value {
+/// The types of the definition of everything.
+pub(super) fn v2_types(registry: &Registry, descriptions: &dyn Descriptions, each: &mut dyn FnMut(Part<'_>)) {
     let definitions: Vec<&ResourceDefinition> = registry.all().iter().map(|d| &**d).collect();
-    let schemas = types(&definitions, descriptions, Form::V2);
-    let mut paths = Map::new();
-    for definition in &definitions {
-        add_paths(&mut paths, definition, Form::V2);
-    }
-    json!({"swagger": "2.0", "info": info(), "paths": paths, "definitions": schemas})
+    types(&definitions, descriptions, Form::V2, &mut |name, schema| each(Part::Definition(name, &schema)));
 }
 
-fn types(definitions: &[&ResourceDefinition], descriptions: &dyn Descriptions, form: Form) -> Map<String, Value> {
+/// Its paths.
+pub(super) fn v2_paths(registry: &Registry, each: &mut dyn FnMut(Part<'_>)) {
+    for definition in registry.all() {
+        let mut paths = Map::new();
+        add_paths(&mut paths, definition, Form::V2);
+        paths.iter().for_each(|(path, item)| each(Part::Path(path, item)));
+    }
+}
+
+/// The types of kinds and of their lists, with all that they are made of, one after the other.
+fn types(
+    definitions: &[&ResourceDefinition],
+    descriptions: &dyn Descriptions,
+    form: Form,
+    each: &mut dyn FnMut(&str, Value),
+) {
     let mut types = Types::default();
-    let mut schemas = Map::new();
+    let mut kinds: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     for definition in definitions {
         types.add(&definition.schema);
-        let list = list_name(definition);
-        let kind = json!([gvk(definition, &definition.list_kind)]);
-        schemas.insert(
-            list,
-            json!({"type": "object", "required": ["items"], "x-kubernetes-group-version-kind": kind, "properties": {
-                "apiVersion": {"type": "string"},
-                "kind": {"type": "string"},
-                "metadata": {"type": "object"},
-                "items": {"type": "array", "items": form.reference(&definition.schema.name)},
-            }}),
-        );
-    }
-    while let Some(schema) = types.queue.pop() {
-        let document = object(&schema, &mut types, descriptions, form);
-        schemas.insert(schema.name.to_string(), document);
-    }
-    for definition in definitions {
-        if let Some(document) = schemas.get_mut(&*definition.schema.name) {
-            document["x-kubernetes-group-version-kind"] = json!([gvk(definition, &definition.kind)]);
+        let kinds = kinds.entry(&definition.schema.name).or_default();
+        let kind = gvk(definition, &definition.kind);
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+        if definition.has_verb("list") {
+            each(&list_name(definition), list(definition, &mut types, descriptions, form));
         }
     }
-    schemas
+    while let Some(schema) = types.queue.pop() {
+        let mut document = object(&schema, &mut types, descriptions, form);
+        if let Some(kinds) = kinds.get(&*schema.name) {
+            document["x-kubernetes-group-version-kind"] = json!(kinds);
+        }
+        each(&schema.name, document);
+    }
+    for name in types.scalars {
+        each(name, scalars::document(name, descriptions, form));
+    }
 }
 
-fn list_name(definition: &ResourceDefinition) -> String {
+/// What stands for all lists among the described types.
+const LIST: &str = "io.k8s.List";
+
+fn list(definition: &ResourceDefinition, types: &mut Types, descriptions: &dyn Descriptions, form: Form) -> Value {
+    let owner = &definition.schema.name;
+    let mut properties = Map::new();
+    let mut add = |name: &str, mut property: Value, described: Option<&str>| {
+        describe(&mut property, described, form);
+        properties.insert(name.to_owned(), property);
+    };
+    for name in ["apiVersion", "kind"] {
+        let described = descriptions.of_field(owner, name).or_else(|| descriptions.of_field(LIST, name));
+        add(name, json!({"type": "string"}), described);
+    }
+    let metadata = match builtin::schema("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta") {
+        Some(schema) => value(&schema, types, form),
+        None => json!({"type": "object"}),
+    };
+    add("metadata", metadata, descriptions.of_field(LIST, "metadata"));
+    let items = json!({"type": "array", "items": form.reference(owner)});
+    add("items", items, descriptions.of_field(LIST, "items"));
+    let mut document = json!({
+        "type": "object", "required": ["items"], "properties": properties,
+        "x-kubernetes-group-version-kind": [gvk(definition, &definition.list_kind)],
+    });
+    describe(&mut document, descriptions.of_type(LIST), form);
+    document
+}
+
+pub(super) fn list_name(definition: &ResourceDefinition) -> String {
     format!("{}List", definition.schema.name)
 }
 
-fn gvk(definition: &ResourceDefinition, kind: &str) -> Value {
+pub(super) fn gvk(definition: &ResourceDefinition, kind: &str) -> Value {
     json!({"group": definition.group, "version": definition.version, "kind": kind})
 }
 
@@ -120,11 +163,16 @@ fn object(schema: &Schema, types: &mut Types, descriptions: &dyn Descriptions, f
     for field in schema.fields() {
         let mut property = value(&field.schema, types, form);
         let own = || plugins::description(&schema.name, &field.name);
-        describe(&mut property, descriptions.of_field(&schema.name, &field.name).or_else(own));
-        extend(&mut property, field);
+        enums::restrict(&mut property, &schema.name, &field.name);
+        describe(&mut property, descriptions.of_field(&schema.name, &field.name).or_else(own), form);
+        extend(&mut property, field, form);
         properties.insert(field.name.to_string(), property);
     }
-    let mut document = json!({"type": "object", "properties": properties});
+    let mut document = json!({"type": "object"});
+    // A type without fields is one of which nothing is known.
+    if !properties.is_empty() {
+        document["properties"] = Value::Object(properties);
+    }
     let required: Vec<&str> = schema.fields().iter().filter(|field| field.required).map(|field| &*field.name).collect();
     if !required.is_empty() {
         document["required"] = json!(required);
@@ -133,46 +181,53 @@ fn object(schema: &Schema, types: &mut Types, descriptions: &dyn Descriptions, f
         document["x-kubernetes-map-type"] = json!("atomic");
     }
     let own = || plugins::description(&schema.name, "");
-    describe(&mut document, descriptions.of_type(&schema.name).or_else(own));
+    describe(&mut document, descriptions.of_type(&schema.name).or_else(own), form);
     document
 }
 
-/// Adds a description; beside a reference it stands in a document of its own, as OpenAPI 3.0 wants it.
-fn describe(document: &mut Value, description: Option<&str>) {
-    let Some(description) = description else { return };
-    if document.get("$ref").is_some() {
+/// Adds a description. Beside a reference it stands in a document of its own, as OpenAPI 3.0 wants it; readers of
+/// OpenAPI 2 take it beside the reference.
+pub(super) fn describe(document: &mut Value, description: Option<&str>, form: Form) {
+    let Some(description) = description.filter(|text| !text.is_empty()) else { return };
+    if document.get("$ref").is_some() && matches!(form, Form::V3) {
         *document = json!({"allOf": [document.take()]});
     }
     document["description"] = json!(description);
 }
 
-fn extend(property: &mut Value, field: &Field) {
-    if property.get("$ref").is_some() {
-        if field.default.is_none() {
-            return;
-        }
-        *property = json!({"allOf": [property.take()]});
-    }
-    if let Some(default) = &field.default {
-        property["default"] = default.clone();
+fn extend(property: &mut Value, field: &Field, form: Form) {
+    let mut more = Map::new();
+    // Defaults are not published in OpenAPI 2.
+    if let (Some(default), Form::V3) = (&field.default, form) {
+        more.insert("default".to_owned(), default.clone());
     }
     if let Some(list) = field.schema.list() {
-        match list.list_type {
-            ListType::Set => property["x-kubernetes-list-type"] = json!("set"),
-            ListType::Atomic => property["x-kubernetes-list-type"] = json!("atomic"),
+        let list_type = match list.list_type {
+            ListType::Set => "set",
+            ListType::Atomic => "atomic",
             ListType::Map => {
-                property["x-kubernetes-list-type"] = json!("map");
-                property["x-kubernetes-list-map-keys"] = json!(list.map_keys);
+                more.insert("x-kubernetes-list-map-keys".to_owned(), json!(list.map_keys));
+                "map"
             }
-        }
+        };
+        more.insert("x-kubernetes-list-type".to_owned(), json!(list_type));
     }
     let strategy = [(field.patch_strategy.merge, "merge"), (field.patch_strategy.retain_keys, "retainKeys")];
     let strategy: Vec<&str> = strategy.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
     if !strategy.is_empty() {
-        property["x-kubernetes-patch-strategy"] = json!(strategy.join(","));
+        more.insert("x-kubernetes-patch-strategy".to_owned(), json!(strategy.join(",")));
     }
     if let Some(key) = &field.patch_merge_key {
-        property["x-kubernetes-patch-merge-key"] = json!(key);
+        more.insert("x-kubernetes-patch-merge-key".to_owned(), json!(key));
+    }
+    if more.is_empty() {
+        return;
+    }
+    if property.get("$ref").is_some() && matches!(form, Form::V3) {
+        *property = json!({"allOf": [property.take()]});
+    }
+    if let Some(members) = property.as_object_mut() {
+        members.extend(more);
     }
 }
 
@@ -181,83 +236,27 @@ fn value(schema: &SchemaRef, types: &mut Types, form: Form) -> Value {
         types.add(schema);
         return form.reference(&schema.name);
     }
+    let mut scalar = |name: &'static str| {
+        types.scalars.insert(name);
+        form.reference(name)
+    };
     match &schema.shape {
-        Shape::Object(_) | Shape::RawObject => json!({"type": "object"}),
+        Shape::Object(_) => json!({"type": "object"}),
+        Shape::RawObject if &*schema.go_type == "v1.FieldsV1" => scalar(scalars::FIELDS),
+        Shape::RawObject => scalar(scalars::RAW),
         Shape::Map(values) => json!({"type": "object", "additionalProperties": value(values, types, form)}),
         Shape::List(list) => json!({"type": "array", "items": value(&list.items, types, form)}),
-        Shape::String | Shape::Duration => json!({"type": "string"}),
+        Shape::String => json!({"type": "string"}),
+        Shape::Duration => scalar(scalars::DURATION),
         Shape::Int32 => json!({"type": "integer", "format": "int32"}),
         Shape::Int64 => json!({"type": "integer", "format": "int64"}),
         Shape::Number => json!({"type": "number", "format": "double"}),
         Shape::Bool => json!({"type": "boolean"}),
-        Shape::IntOrString => match form {
-            Form::V3 => json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}),
-            Form::V2 => json!({"type": "string", "format": "int-or-string"}),
-        },
-        Shape::Quantity => match form {
-            Form::V3 => json!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
-            Form::V2 => json!({"type": "string"}),
-        },
-        Shape::Time | Shape::MicroTime => json!({"type": "string", "format": "date-time"}),
+        Shape::IntOrString => scalar(scalars::INT_OR_STRING),
+        Shape::Quantity => scalar(scalars::QUANTITY),
+        Shape::Time => scalar(scalars::TIME),
+        Shape::MicroTime => scalar(scalars::MICRO_TIME),
         Shape::Bytes => json!({"type": "string", "format": "byte"}),
         Shape::Any => json!({}),
     }
-}
-
-/// The paths of a resource: what clients look up there is which verbs and which query parameters a kind knows.
-fn add_paths(paths: &mut Map<String, Value>, definition: &ResourceDefinition, form: Form) {
-    let root = if definition.group.is_empty() {
-        format!("/api/{}", definition.version)
-    } else {
-        format!("/apis/{}/{}", definition.group, definition.version)
-    };
-    let base = if definition.namespaced { format!("{root}/namespaces/{{namespace}}") } else { root };
-    let collection = format!("{base}/{}", definition.plural);
-    let single = format!("{collection}/{{name}}");
-    let group_version_kind = gvk(definition, &definition.kind);
-    let mut add = |path: &str, verb: &str, action: &str, method: &str, body: bool| {
-        if !definition.has_verb(verb) {
-            return;
-        }
-        let operation = operation(definition, &group_version_kind, action, body, form);
-        let entry = paths.entry(path).or_insert_with(|| json!({}));
-        entry[method] = operation;
-    };
-    add(&collection, "list", "list", "get", false);
-    add(&collection, "create", "post", "post", true);
-    add(&collection, "deletecollection", "deletecollection", "delete", false);
-    add(&single, "get", "get", "get", false);
-    add(&single, "update", "put", "put", true);
-    add(&single, "patch", "patch", "patch", true);
-    add(&single, "delete", "delete", "delete", false);
-}
-
-fn operation(definition: &ResourceDefinition, kind: &Value, action: &str, body: bool, form: Form) -> Value {
-    let name = if action == "list" { list_name(definition) } else { definition.schema.name.to_string() };
-    let reference = form.reference(&name);
-    let writes = matches!(action, "post" | "put" | "patch");
-    let names: &[&str] = if writes { &["dryRun", "fieldManager", "fieldValidation", "pretty"] } else { &["pretty"] };
-    let parameter = |name: &&str| match form {
-        Form::V3 => json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}}),
-        Form::V2 => json!({"name": name, "in": "query", "type": "string", "uniqueItems": true}),
-    };
-    let mut parameters: Vec<Value> = names.iter().map(parameter).collect();
-    let mut operation = json!({"x-kubernetes-action": action, "x-kubernetes-group-version-kind": kind});
-    match form {
-        Form::V3 => {
-            operation["responses"] =
-                json!({"200": {"description": "OK", "content": {"application/json": {"schema": reference}}}});
-            if body {
-                operation["requestBody"] = json!({"required": true, "content": {"*/*": {"schema": reference}}});
-            }
-        }
-        Form::V2 => {
-            operation["responses"] = json!({"200": {"description": "OK", "schema": reference}});
-            if body {
-                parameters.push(json!({"name": "body", "in": "body", "required": true, "schema": reference}));
-            }
-        }
-    }
-    operation["parameters"] = json!(parameters);
-    operation
 }

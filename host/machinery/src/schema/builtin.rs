@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use super::{Emit, Field, ListShape, ListType, ObjectShape, PatchStrategy, Schema, SchemaRef, Shape};
 
 /// The table; its first lines say how it is written.
-const TYPES: &str = include_str!("../../facts/types.tsv");
+pub(crate) const TYPES: &str = include_str!("../../facts/types.tsv");
 
 /// Types that appliers own as a whole (`x-kubernetes-map-type: atomic`), which the table does not say.
 const ATOMIC: &[&str] = &[
@@ -34,6 +34,7 @@ const ATOMIC: &[&str] = &[
     "api.admissionregistration.v1.NamedRuleWithOperations",
     "api.admissionregistration.v1.ParamKind",
     "api.admissionregistration.v1.ParamRef",
+    "api.admissionregistration.v1.Variable",
     "meta.LabelSelector",
     "meta.OwnerReference",
 ];

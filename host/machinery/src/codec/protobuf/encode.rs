@@ -1,9 +1,8 @@
 //! Writing messages.
 //!
-//! A message's length stands before it, so messages are written from their end to their beginning into a buffer that is
-//! turned round once at the end: no length is counted twice and nothing is copied between buffers. As in the reference,
-//! fields come in the order of their tags, maps in that of their keys, and a scalar that the reference's type holds by
-//! value is written even if it is zero.
+//! Messages are written from their end to their beginning ([`super::back`]). As in the reference, fields come in the order
+//! of their tags, maps in that of their keys, and a scalar that the reference's type holds by value is written even if it
+//! is zero.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -13,6 +12,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::back::{Back, FIXED64};
 use super::{Arity, EXTENSIONS, MAGIC, TABLE, message_of};
 use crate::object;
 use crate::schema::{SchemaRef, builtin};
@@ -136,59 +136,6 @@ fn kind_of(kind: &str, numbers: &HashMap<&'static str, usize>) -> Kind {
             Some("JSONSchemaPropsOrStringArray") => Kind::SchemaOrStrings,
             _ => numbers.get(other).map_or(Kind::Raw, |number| Kind::Message(*number)),
         },
-    }
-}
-
-/// A buffer that is filled from its end.
-struct Back(Vec<u8>);
-
-const VARINT: u32 = 0;
-const FIXED64: u32 = 1;
-const LENGTH: u32 = 2;
-
-impl Back {
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.0.extend(bytes.iter().rev());
-    }
-
-    fn varint(&mut self, mut value: u64) {
-        let (mut digits, mut count) = ([0u8; 10], 0);
-        loop {
-            let more = value > 0x7f;
-            digits[count] = (value & 0x7f) as u8 | if more { 0x80 } else { 0 };
-            count += 1;
-            value >>= 7;
-            if !more {
-                break;
-            }
-        }
-        self.bytes(&digits[..count]);
-    }
-
-    fn key(&mut self, tag: u32, wire: u32) {
-        self.varint(u64::from(tag << 3 | wire));
-    }
-
-    /// What `write` writes, with its length and key before it.
-    fn nested(&mut self, tag: u32, write: impl FnOnce(&mut Self)) {
-        let end = self.0.len();
-        write(self);
-        self.varint((self.0.len() - end) as u64);
-        self.key(tag, LENGTH);
-    }
-
-    fn text(&mut self, tag: u32, text: &str) {
-        self.nested(tag, |out| out.bytes(text.as_bytes()));
-    }
-
-    fn number(&mut self, tag: u32, value: i64) {
-        self.varint(value.cast_unsigned());
-        self.key(tag, VARINT);
-    }
-
-    fn finish(mut self) -> Vec<u8> {
-        self.0.reverse();
-        self.0
     }
 }
 
@@ -331,14 +278,14 @@ pub fn can_encode(api_version: &str, kind: &str) -> bool {
 pub fn message(object: &Value) -> Option<Vec<u8>> {
     let name = message_of(object::api_version(object), object::kind(object))?;
     let number = *PLANS.numbers.get(&*name)?;
-    let mut out = Back(Vec::with_capacity(1024));
+    let mut out = Back::with_capacity(1024);
     fields(&mut out, number, object);
     Some(out.finish())
 }
 
 /// A message in its envelope: the form on the wire.
 pub fn envelope(api_version: &str, kind: &str, message: &[u8]) -> Bytes {
-    let mut out = Back(Vec::with_capacity(message.len() + 64));
+    let mut out = Back::with_capacity(message.len() + 64);
     // Neither an encoding nor a type of the content is given; the reference writes that down.
     out.text(4, "");
     out.text(3, "");
@@ -369,7 +316,7 @@ pub fn list<'a>(
     items: impl DoubleEndedIterator<Item = &'a [u8]>,
 ) -> Option<Bytes> {
     let number = *PLANS.numbers.get("machinery.apis.meta.v1.ListMeta")?;
-    let mut out = Back(Vec::with_capacity(4096));
+    let mut out = Back::with_capacity(4096);
     for item in items.rev() {
         out.nested(2, |out| out.bytes(item));
     }
@@ -379,10 +326,10 @@ pub fn list<'a>(
 
 /// A frame of a watch: the event's length in four bytes, and a `WatchEvent` with the object in its envelope.
 pub fn watch_frame(kind: &str, object: &[u8]) -> Vec<u8> {
-    let mut out = Back(Vec::with_capacity(object.len() + 32));
+    let mut out = Back::with_capacity(object.len() + 32);
     out.nested(2, |out| out.nested(1, |out| out.bytes(object)));
     out.text(1, kind);
-    let length = u32::try_from(out.0.len()).unwrap_or(u32::MAX);
+    let length = u32::try_from(out.len()).unwrap_or(u32::MAX);
     out.bytes(&length.to_be_bytes());
     out.finish()
 }
