@@ -60,10 +60,22 @@ says '^autoscaling/v2$' kubectl api-versions
 says 'rollingUpdate' kubectl explain deployment.spec.strategy
 says 'maxSurge' kubectl explain deployment.spec.strategy --recursive
 says 'VERSION: +v1$' kubectl explain hpa --api-version=autoscaling/v1
+says 'maxSurge <IntOrString>' kubectl explain deployment.spec.strategy.rollingUpdate.maxSurge
+says 'The maximum number of pods that can be scheduled above' kubectl explain deployment.spec.strategy.rollingUpdate.maxSurge
+says 'Deployment enables declarative updates for Pods and ReplicaSets' kubectl explain deployment
+says 'Always' kubectl explain pod.spec.restartPolicy
 refused 'field "nope" does not exist' kubectl explain pod.nope
+# What cannot be patched is checked by kubectl itself, with what the second version of OpenAPI says.
+printf 'apiVersion: authorization.k8s.io/v1\nkind: SelfSubjectAccessReview\nspec: {%s}\n' \
+    'resourceAttributes: {verb: get, resource: pods}' >review.yaml
+says 'created' kubectl create -f review.yaml
+sed -i 's/verb: get/verbs: get/' review.yaml
+refused 'unknown field "verbs" in io.k8s.api.authorization.v1.ResourceAttributes' kubectl create -f review.yaml
 says 'control plane.* is running at' kubectl cluster-info
 says '"kind": "PodList"' kubectl cluster-info dump -n "$NS"
 says '^etcd-0 +Healthy +ok' kubectl get componentstatuses
+says '^scheduler +Healthy +ok' kubectl get componentstatuses
+says '^controller-manager +Healthy +ok' kubectl get componentstatus controller-manager
 says '"phase":"Active"' kubectl get --raw "/api/v1/namespaces/$NS"
 says 'readyz check passed' kubectl get --raw '/readyz?verbose'
 says 'Server Version: v1\.36' kubectl version

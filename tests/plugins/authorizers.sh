@@ -18,7 +18,7 @@ expect_error 'plugin "owners": al does not own the namespace red' kubectl create
 expect_error 'User "jo" cannot create resource "configmaps"' kubectl create configmap a -n ice --as=jo
 [ "$(kubectl auth can-i create pods -n red --as=jo)" = yes ] || fail "the access review does not ask the plugin"
 ! kubectl auth can-i create pods -n red --as=al || fail "the access review allows al"
-kubectl create --validate=false -f - -o yaml <<<'{"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+kubectl create -f - -o yaml <<<'{"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
     "spec": {"user": "jo", "resourceAttributes": {"verb": "get", "resource": "pods", "namespace": "red"}}}' | grep_for 'reason: allowed by plugin "owners"' ||
     fail "the review does not say who allowed"
 kubectl auth can-i --list -n red --as=jo 2>&1 | grep_for "authorizer plugins do not support user rule resolution" ||
