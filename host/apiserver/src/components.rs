@@ -7,10 +7,12 @@
 mod admission;
 mod authentication;
 mod authorization;
+mod conversion;
 
 pub use admission::ComponentAdmission;
 pub use authentication::ComponentAuthenticators;
 pub use authorization::ComponentAuthorizers;
+pub use conversion::ComponentConverters;
 
 use portcullis_machinery::{Status, Value};
 use portcullis_plugins::spec::FailurePolicy;

@@ -3,11 +3,13 @@
 //! [`controller`] follows the definitions: it decides on their names ([`names`]), adds what they serve to the registry
 //! at once, and ends the instances of a definition that is deleted ([`finalize`]). Everything else a custom resource is
 //! served by the same handlers as any other; the modules here are the hooks that those handlers have for it: [`routes`]
-//! (which answers what is not there), [`codec`] (stored objects in the stored version's form), [`validate`] (step 5) with
+//! (which answers what is not there), [`codec`] (stored objects in the present definition's form),
+//! [`conversion`] (between versions), [`validate`] (step 5) with
 //! [`rules`], and [`scale`].
 
 pub mod codec;
 pub mod controller;
+pub mod conversion;
 mod finalize;
 pub(crate) mod internal;
 mod names;

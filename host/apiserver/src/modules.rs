@@ -125,7 +125,7 @@ async fn push(scope: &Scope, request_body: Body) -> Result<Response<Body>, Statu
     }
     match existing {
         Some(module) => {
-            let module = scope.object_of(&module);
+            let module = module.value();
             if !options.dry_run {
                 mend(scope, &module, &bytes).await?;
             }
@@ -189,7 +189,7 @@ async fn make(
         // Somebody else pushed the same content at the same time: that one serves.
         Err(status) if status.reason == "AlreadyExists" => {
             let found = scope.cache().get(&scope.key(), None).await.map_err(|error| store_error(&error))?;
-            Ok((200, scope.object_of(&*found.ok_or(status)?).as_ref().clone()))
+            Ok((200, (*found.ok_or(status)?.value()).clone()))
         }
         other => other.map(|module| (201, module)),
     }

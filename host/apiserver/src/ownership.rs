@@ -2,9 +2,10 @@
 
 use http::HeaderMap;
 use jiff::Timestamp;
-use portcullis_machinery::Value;
-use portcullis_machinery::apply::{Writer, track_update};
+use portcullis_machinery::apply::{Versions, Writer, track_update};
+use portcullis_machinery::{Status, Value};
 
+use crate::customresources::conversion::versions::in_versions;
 use crate::handlers::Scope;
 use crate::handlers::options::WriteOptions;
 use crate::negotiation::header;
@@ -44,8 +45,34 @@ pub fn reset_fields(scope: &Scope) -> &'static [&'static [&'static str]] {
     }
 }
 
+/// Brings the owners up to date for an ordinary write of `new` over `live`, in every version that somebody owns fields
+/// in.
+///
+/// # Errors
+/// 500 if an object cannot be converted.
+pub async fn track_in_versions(
+    scope: &Scope,
+    live: Option<&Value>,
+    new: &mut Value,
+    options: &WriteOptions,
+) -> Result<(), Status> {
+    let tracked = in_versions(scope, |versions| {
+        let mut new = new.clone();
+        track(scope, live, &mut new, options, versions);
+        Ok(new)
+    });
+    *new = tracked.await?;
+    Ok(())
+}
+
 /// Brings the owners up to date for an ordinary write of `new` over `live`.
-pub fn track(scope: &Scope, live: Option<&Value>, new: &mut Value, options: &WriteOptions) {
+pub fn track(
+    scope: &Scope,
+    live: Option<&Value>,
+    new: &mut Value,
+    options: &WriteOptions,
+    versions: Option<&dyn Versions>,
+) {
     let manager = manager(options, &scope.headers);
     let api_version = scope.definition.api_version();
     let writer = Writer {
@@ -55,6 +82,7 @@ pub fn track(scope: &Scope, live: Option<&Value>, new: &mut Value, options: &Wri
         schema: &scope.definition.schema,
         reset_fields: reset_fields(scope),
         now: Timestamp::now(),
+        versions,
     };
     track_update(live, new, &writer);
 }

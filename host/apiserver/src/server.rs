@@ -23,6 +23,7 @@ use crate::audit::Audit;
 use crate::authn::{self, Authenticators, ConnectionInfo};
 use crate::authz::{Authorizer, Decision, aggregate, feed, forbidden};
 use crate::context::{Context, RequestContext, UserInfo};
+use crate::customresources::conversion::Converters;
 use crate::documents::Discovery;
 use crate::documents::openapi::OpenApi;
 use crate::flow::{FlowControl, is_long_running};
@@ -87,6 +88,8 @@ pub struct ApiServer {
     pub open_api: OpenApi,
     /// Versions of groups that other servers serve.
     pub aggregation: Aggregation,
+    /// The components that convert custom resources; none until they are attached.
+    pub converters: OnceLock<Arc<dyn Converters>>,
 }
 
 /// What an [`ApiServer`] is made of that it does not make itself.
@@ -131,6 +134,7 @@ impl ApiServer {
             discovery: Discovery::default(),
             open_api: OpenApi::default(),
             aggregation: Aggregation::default(),
+            converters: OnceLock::new(),
             tenant: parts.tenant,
             config: parts.config,
             store: parts.store,

@@ -9,6 +9,9 @@ mod partial;
 pub mod scale;
 mod set;
 mod typed;
+mod versions;
+
+pub use versions::Versions;
 
 pub use partial::{PartialError, merge_in};
 
@@ -20,6 +23,7 @@ use jiff::Timestamp;
 use managed::{Entry, Managed, Manager, describe};
 use serde_json::Value;
 use set::Set;
+use versions::Comparisons;
 
 /// Who writes, and as what.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +41,8 @@ pub struct Writer<'a> {
     pub reset_fields: &'a [&'a [&'a str]],
     /// The time of the write.
     pub now: Timestamp,
+    /// The other versions of the kind, where they may have other fields.
+    pub versions: Option<&'a dyn Versions>,
 }
 
 /// The annotation in which `kubectl apply` without the server keeps what it applied last.
@@ -165,13 +171,15 @@ fn try_apply(
     managed.0.insert(me.clone(), entry);
     let mut result = merged;
     if let Some(before) = &before {
-        typed::prune(&mut result, &before.set, &managed.union(), Some(writer.schema), "");
+        versions::prune(&mut result, &before.set, &before.api_version, &managed, writer);
     }
     keep_identity(live, &mut result);
 
-    let comparison = compare(live, &result, writer);
+    let mut comparisons = Comparisons::new(live, &result, writer);
+    managed.0.retain(|manager, entry| *manager == me || comparisons.of(&entry.api_version).is_some());
     let mut conflicts: Vec<(&Manager, &Entry, Set)> = Vec::new();
     for (manager, entry) in managed.0.iter().filter(|(manager, _)| **manager != me) {
+        let Some(comparison) = comparisons.of(&entry.api_version) else { continue };
         let both = entry.set.intersection(&comparison.written);
         if !both.is_empty() {
             conflicts.push((manager, entry, both));
@@ -187,7 +195,9 @@ fn try_apply(
         }
     }
     for (_, entry) in managed.0.iter_mut().filter(|(manager, _)| **manager != me) {
-        entry.set.subtract(&comparison.removed);
+        if let Some(comparison) = comparisons.of(&entry.api_version) {
+            entry.set.subtract(&comparison.removed);
+        }
     }
     let changed = result != *live;
     if let Some(entry) = managed.0.get_mut(&me) {
@@ -212,15 +222,6 @@ fn keep_identity(live: &Value, result: &mut Value) {
             object::set_at(result, path, value.clone());
         }
     }
-}
-
-fn compare(old: &Value, new: &Value, writer: &Writer<'_>) -> typed::Comparison {
-    let mut comparison = typed::compare(old, new, writer.schema);
-    for path in writer.reset_fields {
-        comparison.written.subtract_below(path);
-        comparison.removed.subtract_below(path);
-    }
-    comparison
 }
 
 fn refuse(conflicts: &[(&Manager, &Entry, Set)]) -> Conflicts {
@@ -300,11 +301,16 @@ pub fn track_update(live: Option<&Value>, new: &mut Value, writer: &Writer<'_>) 
 
 /// Gives the writer what the write changed, and takes it from everyone else.
 fn record(managed: &mut Managed, live: &Value, new: &Value, writer: &Writer<'_>) {
-    let mut comparison = compare(live, new, writer);
-    for entry in managed.0.values_mut() {
-        entry.set.subtract(&comparison.written);
-        entry.set.subtract(&comparison.removed);
-    }
+    let mut comparisons = Comparisons::new(live, new, writer);
+    managed.0.retain(|_, entry| match comparisons.of(&entry.api_version) {
+        Some(comparison) => {
+            entry.set.subtract(&comparison.written);
+            entry.set.subtract(&comparison.removed);
+            true
+        }
+        None => false,
+    });
+    let mut comparison = comparisons.own;
     strip(&mut comparison.written, writer);
     if !comparison.written.is_empty() {
         let blank = Entry { set: Set::default(), api_version: writer.api_version.to_owned(), time: None };

@@ -7,7 +7,7 @@ pub mod builtin;
 pub mod custom;
 pub mod plugins;
 
-pub use custom::{CustomResource, ScalePaths};
+pub use custom::{Conversion, CustomResource, ScalePaths};
 
 use crate::schema::SchemaRef;
 use std::collections::{BTreeMap, HashMap};

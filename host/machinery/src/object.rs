@@ -98,6 +98,11 @@ pub fn annotations(object: &Value) -> impl Iterator<Item = (&str, &str)> {
     strings_of(object, "annotations")
 }
 
+/// Sets `metadata.resourceVersion`.
+pub fn set_version(object: &mut Value, revision: u64) {
+    meta_mut(object).insert("resourceVersion".to_owned(), revision.to_string().into());
+}
+
 /// One annotation's value.
 pub fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
     meta(object)?.get("annotations")?.get(key)?.as_str()

@@ -101,6 +101,12 @@ impl Matcher {
             && self.matches_resource(kind)
     }
 
+    /// Whether the rules let a resource through, whatever is done with it.
+    pub fn matches_resource_of(&self, group: &str, resource: &str) -> bool {
+        let kind = RequestKind { operation: "", group, version: "", resource, subresource: "" };
+        group != crate::spec::GROUP && any_or_contains(&self.groups, group) && self.matches_resource(&kind)
+    }
+
     fn matches_resource(&self, kind: &RequestKind<'_>) -> bool {
         if self.resources.is_empty() {
             return kind.subresource.is_empty();

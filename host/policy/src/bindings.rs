@@ -25,6 +25,7 @@ wasmtime::component::bindgen!({
             export portcullis:policy/validator@0.1.0;
             export portcullis:policy/object-validator@0.1.0;
             export portcullis:policy/scheduler@0.1.0;
+            export portcullis:policy/converter@0.1.0;
         }
     ",
     additional_derives: [PartialEq],

@@ -3,7 +3,7 @@
 use crate::{
     CallError, Declaration, Document, Limits, Scheduling, Stage,
     bindings::exports::portcullis::policy::{
-        authenticator, authorizer, mutator, object_validator, scheduler, validator,
+        authenticator, authorizer, converter, mutator, object_validator, scheduler, validator,
     },
     engine::epochs,
     state::{Shared, State},
@@ -53,7 +53,8 @@ stages!(
     Mutator mutator,
     Validator validator,
     ObjectValidator object_validator,
-    Scheduler scheduler
+    Scheduler scheduler,
+    Converter converter
 );
 
 /// Everything that a new instance is made from.
@@ -197,6 +198,7 @@ fn start(prepared: &Prepared, store: &mut Store<State>) -> Result<(Guest, Declar
         Guest::Mutator(guest) => guest.call_configure(&mut *store, config).map(|answer| answer.map(plain)),
         Guest::Validator(guest) => guest.call_configure(&mut *store, config).map(|answer| answer.map(plain)),
         Guest::ObjectValidator(guest) => guest.call_configure(&mut *store, config).map(|answer| answer.map(plain)),
+        Guest::Converter(guest) => guest.call_configure(&mut *store, config).map(|answer| answer.map(plain)),
         Guest::Scheduler(guest) => guest.call_configure(&mut *store, config).map(|answer| {
             answer.map(|declared| Declaration {
                 paths: declared.paths,

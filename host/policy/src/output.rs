@@ -109,6 +109,16 @@ impl Output for Findings {
     }
 }
 
+/// The answer of a converter: the objects as text, or why there are none. What they are is for the caller to check.
+impl Output for Result<Vec<String>, String> {
+    fn bound(&mut self) -> Result<(), String> {
+        if let Err(why) = self {
+            shorten(why, MAX_MESSAGE);
+        }
+        Ok(())
+    }
+}
+
 impl Output for AuthenticatorOutcome {
     fn bound(&mut self) -> Result<(), String> {
         match self {

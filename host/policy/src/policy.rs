@@ -45,6 +45,7 @@ pub struct Policy {
     pub(crate) counters: Counters,
     /// Whether the last call was slow.
     pub(crate) slow: AtomicBool,
+    pub(crate) serial: u64,
 }
 
 /// A call that took longer than this was slow.
@@ -70,6 +71,12 @@ impl Policy {
     /// The digest of the module that serves.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// A number that no other loaded version of any plugin in this process has: what came of this one's answers is
+    /// not what another would have given.
+    pub fn serial(&self) -> u64 {
+        self.serial
     }
 
     /// The stage.
@@ -133,6 +140,15 @@ impl Policy {
     pub fn call_object_validator(&self, document: &Arc<dyn Document>) -> Result<Findings, CallError> {
         self.call(document, None, |guest, store, input| match guest {
             Guest::ObjectValidator(guest) => Some(guest.call_validate_object(store, input)),
+            _ => None,
+        })
+    }
+
+    /// Asks a converter for objects in another version, as JSON text: as many as there are in the document. The outer
+    /// error is a failure of the component, the inner one its refusal.
+    pub fn call_converter(&self, document: &Arc<dyn Document>) -> Result<Result<Vec<String>, String>, CallError> {
+        self.call(document, None, |guest, store, input| match guest {
+            Guest::Converter(guest) => Some(guest.call_convert(store, input)),
             _ => None,
         })
     }

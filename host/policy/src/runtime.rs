@@ -15,13 +15,19 @@ use bytes::Bytes;
 use portcullis_machinery::path::Pattern;
 use std::{
     path::PathBuf,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use wasmtime::{
     Engine,
     component::{Component, Linker},
 };
+
+/// The next loaded version's number.
+static SERIAL: AtomicU64 = AtomicU64::new(1);
 
 /// How many paths a policy may declare.
 const MAX_PATHS: usize = 1024;
@@ -206,6 +212,7 @@ impl Inner {
             pool,
             counters,
             slow: AtomicBool::new(true),
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
         }))
     }
 

@@ -24,22 +24,27 @@ pub enum Stage {
     ObjectValidator,
     /// Where should this pod run?
     Scheduler,
+    /// How does this object look in another version?
+    Converter,
 }
 
 /// There is no stage of that name.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("unknown stage {0:?}: use authenticator, authorizer, mutator, validator, objectValidator or scheduler")]
+#[error(
+    "unknown stage {0:?}: use authenticator, authorizer, mutator, validator, objectValidator, scheduler or converter"
+)]
 pub struct UnknownStage(pub String);
 
 impl Stage {
-    /// All stages, in the order in which a request meets them.
-    pub const ALL: [Stage; 6] = [
+    /// All stages: those of a request in the order in which it meets them, then the others.
+    pub const ALL: [Stage; 7] = [
         Stage::Authenticator,
         Stage::Authorizer,
         Stage::Mutator,
         Stage::Validator,
         Stage::ObjectValidator,
         Stage::Scheduler,
+        Stage::Converter,
     ];
 
     /// The name in a Plugin: `objectValidator`.
@@ -51,6 +56,7 @@ impl Stage {
             Stage::Validator => "validator",
             Stage::ObjectValidator => "objectValidator",
             Stage::Scheduler => "scheduler",
+            Stage::Converter => "converter",
         }
     }
 
@@ -74,7 +80,7 @@ impl Stage {
                 &["log", "clock", "random", "review", "cluster", "signatures", "types"]
             }
             Stage::Authorizer | Stage::Mutator => &["log", "clock", "random", "review", "cluster", "types"],
-            Stage::ObjectValidator => &["log", "clock", "random", "review", "types"],
+            Stage::ObjectValidator | Stage::Converter => &["log", "clock", "random", "review", "types"],
             Stage::Scheduler => &["log", "clock", "random", "review", "cluster", "scheduling", "types"],
         }
     }

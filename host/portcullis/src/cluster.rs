@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use portcullis_apiserver::authn::static_tokens;
 use portcullis_apiserver::authz::Authorizer;
-use portcullis_apiserver::components::{ComponentAdmission, ComponentAuthenticators, ComponentAuthorizers};
+use portcullis_apiserver::components::{
+    ComponentAdmission, ComponentAuthenticators, ComponentAuthorizers, ComponentConverters,
+};
 use portcullis_apiserver::pki::{Component, Pki};
 use portcullis_apiserver::server::Parts;
 use portcullis_apiserver::tokens::TokenIssuer;
@@ -131,6 +133,7 @@ impl ApiServerRole {
             server.attach_audit(Arc::clone(audit));
         }
         server.authorizer.set_components(Arc::new(ComponentAuthorizers::new(Arc::clone(&manager))));
+        let _ = server.converters.set(Arc::new(ComponentConverters::new(Arc::clone(&manager))));
         let metrics = Arc::clone(&manager);
         server.health.add_metrics(Arc::new(move || metrics.metrics()));
         server.start(&shutdown).await?;

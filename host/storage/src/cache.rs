@@ -11,6 +11,7 @@
 //! * A read is consistent when the hub has reached the store's revision. The embedded engine hands every commit to the
 //!   hub before it acknowledges the writers, so there it is a comparison of two numbers.
 
+mod forms;
 mod hub;
 mod json;
 mod lane;
@@ -20,6 +21,7 @@ mod splice;
 mod state;
 mod watcher;
 
+pub use forms::{Claim, FormKey, FormMaking, FormWait};
 pub use hub::{CacheHub, HubOptions};
 pub use json::{JsonCodec, SelectableField};
 pub use object::{CachedObject, ObjectCodec};

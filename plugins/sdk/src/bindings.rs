@@ -103,6 +103,17 @@ world!(
 );
 
 world!(
+    converter,
+    "converter-policy",
+    "__export_converter",
+    "portcullis:policy/types@0.1.0" = types,
+    "portcullis:policy/log@0.1.0" = log,
+    "portcullis:policy/clock@0.1.0" = clock,
+    "portcullis:policy/random@0.1.0" = random,
+    "portcullis:policy/review@0.1.0" = review
+);
+
+world!(
     scheduler,
     "scheduler-policy",
     "__export_scheduler",

@@ -20,12 +20,14 @@
 //! portcullis_sdk::validator!(Config, ["/object/spec/containers/*/image"], check);
 //! ```
 //!
-//! The macros: [`authenticator!`], [`authorizer!`], [`mutator!`], [`validator!`], [`object_validator!`], [`scheduler!`].
+//! The macros: [`authenticator!`], [`authorizer!`], [`mutator!`], [`validator!`], [`object_validator!`], [`scheduler!`] and
+//! [`converter!`].
 //! Each takes the type of the configuration (any `serde::Deserialize`; put rules on it with `serde(try_from)`), the
 //! declared paths (entry `i` of the input belongs to path `i`; see `wit/types.wit`) and the function. Build with
 //! `crate-type = ["cdylib", "rlib"]` for `wasm32-unknown-unknown`; the same crate's tests run natively.
 
 pub mod bindings;
+pub mod conversion;
 mod convert;
 pub mod host;
 mod input;

@@ -150,6 +150,30 @@ macro_rules! object_validator {
     };
 }
 
+/// Exports a converter: `fn(&Config, Value, &str) -> Result<Value, String>`, which is given an object and the
+/// `apiVersion` that is wanted, and gives the object in that version (`apiVersion` is set for it). It is called for each
+/// object of a batch; the first refusal is that of the batch.
+#[macro_export]
+macro_rules! converter {
+    ($config:ty, $function:expr) => {
+        $crate::__export! {
+            $crate::__stage!($config, $crate::conversion::PATHS);
+            impl $crate::runtime::converter::exports::portcullis::policy::converter::Guest for Component {
+                fn configure(config: String) -> Result<$crate::Declaration, String> {
+                    configure(config)
+                }
+                fn convert(input: Vec<u8>) -> Result<Vec<String>, String> {
+                    with_config(|config| {
+                        let convert = |object, wanted: &str| $function(config, object, wanted);
+                        $crate::conversion::batch(&$crate::Input::new(&input), convert)
+                    })
+                }
+            }
+            $crate::runtime::converter::__export_converter!(Component with_types_in $crate::runtime::converter);
+        }
+    };
+}
+
 /// Exports a scheduler: `fn(&Config, &Input, &NodeBatch) -> Placement`, with the paths into the document
 /// (`{"pod": ..}`) and the paths into each node.
 #[macro_export]

@@ -25,7 +25,7 @@ struct Entry {
     crd: Arc<Value>,
     served: Vec<Arc<ResourceDefinition>>,
     /// What the cache of its instances depends on.
-    stored_form: Option<(String, String)>,
+    stored_form: Option<String>,
 }
 
 struct Controller {
@@ -148,7 +148,7 @@ impl Controller {
         {
             // Instances are read anew in their new form; watches of the old form end. A late request may have left a
             // cache behind after the definition of that name was deleted.
-            let codec = Arc::new(CustomCodec::new(definition, custom));
+            let codec = Arc::new(CustomCodec::new(custom));
             self.server.hub.replace(&definition.key_prefix(None), codec);
         }
         self.known.insert(name, Entry { crd, served, stored_form });
@@ -254,9 +254,10 @@ impl Controller {
     }
 }
 
-/// What the cached form of instances depends on: the stored version, and its schema and indexed fields.
-fn stored_form(definition: &ResourceDefinition) -> Option<(String, String)> {
+/// What the cached forms of instances depend on: the types of the versions, the indexed fields, and who converts.
+fn stored_form(definition: &ResourceDefinition) -> Option<String> {
     let custom = definition.custom.as_ref()?;
-    let schema = custom.stored_schema.custom()?.hash();
-    Some((definition.storage.version.clone(), format!("{schema} {:?}", custom.indexed)))
+    let types = custom.types.iter().map(|(name, schema)| (name, schema.custom().map(|custom| custom.hash())));
+    let types: Vec<_> = types.collect();
+    Some(format!("{types:?} {:?} {:?}", custom.indexed, custom.conversion))
 }

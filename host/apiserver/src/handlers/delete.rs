@@ -14,9 +14,10 @@ use portcullis_storage::{Expect, StoreError};
 use super::options::{DeleteOptions, ListOptions};
 use super::scope::store_error;
 use super::transform::respond_object;
-use super::{Scope, body, list, write};
+use super::{Scope, body, list};
 use crate::admission::reinvocation::Reinvocation;
 use crate::admission::{AdmissionAttributes, Operation};
+use crate::customresources::conversion;
 use crate::negotiation::body_media;
 use crate::strategy::{self, GarbagePolicy};
 use crate::webhooks;
@@ -131,10 +132,10 @@ async fn admit(scope: &Scope, attributes: &AdmissionAttributes) -> Result<(), St
 async fn attempt(
     scope: &Scope,
     options: &DeleteOptions,
-    existing: &CachedObject,
+    existing: &Arc<CachedObject>,
     admitted: bool,
 ) -> Result<Option<(Value, bool)>, Status> {
-    let old = scope.object_of(existing);
+    let old = conversion::form(scope, existing).await?.value();
     check_preconditions(scope, options, &old)?;
     let mut attributes = scope.attributes(Operation::Delete, &scope.name, options.dry_run, options.to_value());
     attributes.old_object = Some(old.clone());
@@ -158,12 +159,12 @@ async fn attempt(
         if options.dry_run || (new == *old && !finalizers_changed) {
             return Ok(Some((new, false)));
         }
-        let bytes = write::stored_form(scope, &new);
+        let (bytes, mut answer) = conversion::to_store(scope, &new).await?;
         let expect = Expect::ModRevision(existing.revision);
         return match scope.server.store.put(&existing.key, bytes, expect, None).await {
             Ok(revision) => {
-                object::meta_mut(&mut new).insert("resourceVersion".into(), revision.to_string().into());
-                Ok(Some((new, false)))
+                object::set_version(&mut answer, revision);
+                Ok(Some((answer, false)))
             }
             Err(StoreError::Conflict { .. }) => Ok(None),
             Err(error) => Err(store_error(&error)),
@@ -327,5 +328,5 @@ pub async fn delete_collection(scope: &Scope, request_body: Body) -> Result<Resp
             _ => {}
         }
     }
-    list::respond_page(scope, &page)
+    list::respond_page(scope, page).await
 }

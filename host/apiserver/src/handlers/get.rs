@@ -9,6 +9,7 @@ use portcullis_storage::StoreError;
 use super::Scope;
 use super::scope::{parse_version, store_error, too_large};
 use super::transform::respond_object;
+use crate::customresources::conversion;
 use crate::negotiation::Transform;
 use crate::request_info::first;
 use crate::respond;
@@ -18,7 +19,7 @@ use crate::respond;
 /// # Errors
 /// 404, or a failure of the store.
 pub async fn get(scope: &Scope) -> Result<Response<Body>, Status> {
-    let object = find(scope).await?;
+    let object = conversion::form(scope, &find(scope).await?).await?;
     if scope.output.media == Media::Protobuf
         && scope.output.transform == Transform::None
         && let Some(message) = scope.message_of(&object)
@@ -26,10 +27,10 @@ pub async fn get(scope: &Scope) -> Result<Response<Body>, Status> {
         let body = protobuf::envelope(&scope.definition.api_version(), &scope.definition.kind, &message);
         return Ok(respond::raw(200, scope.output.content_type(), body));
     }
-    if scope.output.transform == Transform::None && !scope.converts() {
+    if scope.output.transform == Transform::None {
         return Ok(respond::compress(&scope.headers, 200, &scope.output, object.wire.clone()));
     }
-    respond_object(scope, 200, &scope.object_of(&object))
+    respond_object(scope, 200, &object.value())
 }
 
 /// Reads the object that the path names from the cache, as fresh as `resourceVersion=` asks.

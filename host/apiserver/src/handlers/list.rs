@@ -18,6 +18,7 @@ use super::Scope;
 use super::options::ListOptions;
 use super::scope::{parse_version, store_error, too_large};
 use super::transform::{include, partial, table};
+use crate::customresources::conversion;
 use crate::negotiation::Transform;
 use crate::respond;
 
@@ -40,7 +41,7 @@ pub struct Page {
 pub async fn list(scope: &Scope) -> Result<Response<Body>, Status> {
     let options = ListOptions::read(&scope.query, &scope.definition, false)?;
     let page = page(scope, &options).await?;
-    respond_page(scope, &page)
+    respond_page(scope, page).await
 }
 
 /// Whether an object is selected.
@@ -101,7 +102,44 @@ pub async fn page(scope: &Scope, options: &ListOptions) -> Result<Page, Status> 
     snapshot.complete(&prefix).map_err(|error| store_error(&error))?;
     // As in the reference, a limit does not count for a list of whatever is in the cache.
     let limit = if options.resource_version == "0" && options.continue_token.is_empty() { 0 } else { options.limit };
+    if conversion::selects_forms(&scope.definition) && !options.selects_by_name() {
+        return collect_forms(scope, options, &snapshot, &prefix, after.as_deref(), limit).await;
+    }
     Ok(collect(options, &snapshot, &prefix, after.as_deref(), limit))
+}
+
+/// How many objects are converted together before selectors are asked of them.
+const BATCH: usize = 500;
+
+/// As [`collect`], with selectors that only the objects' forms in the request's version can answer.
+async fn collect_forms(
+    scope: &Scope,
+    options: &ListOptions,
+    snapshot: &Snapshot,
+    prefix: &str,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Page, Status> {
+    let mut selected = Vec::new();
+    let enough = usize::try_from(limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+    let all: Vec<Arc<CachedObject>> = snapshot.under(prefix, after).cloned().collect();
+    for batch in all.chunks(BATCH) {
+        let forms = conversion::forms(scope, batch).await?;
+        let wanted = batch.iter().zip(&forms).filter(|(_, form)| selects(options, form));
+        selected.extend(wanted.map(|(object, _)| Arc::clone(object)));
+        // One more than the page takes tells that there is a next page.
+        if selected.len() > enough {
+            break;
+        }
+    }
+    let mut page =
+        Page { revision: snapshot.revision, objects: selected, continue_token: String::new(), remaining: None };
+    if page.objects.len() > enough {
+        page.objects.truncate(enough);
+        let last = page.objects.last().map_or("", |object| &object.key[prefix.len()..]);
+        page.continue_token = encode_continue(snapshot.revision, last);
+    }
+    Ok(page)
 }
 
 fn collect(options: &ListOptions, snapshot: &Snapshot, prefix: &str, after: Option<&str>, limit: i64) -> Page {
@@ -131,18 +169,19 @@ fn collect(options: &ListOptions, snapshot: &Snapshot, prefix: &str, after: Opti
 ///
 /// # Errors
 /// 406 if the client asked for the metadata of one object.
-pub fn respond_page(scope: &Scope, page: &Page) -> Result<Response<Body>, Status> {
-    let output = &scope.output;
+pub async fn respond_page(scope: &Scope, mut page: Page) -> Result<Response<Body>, Status> {
+    page.objects = conversion::forms(scope, &page.objects).await?;
+    let (output, page) = (&scope.output, &page);
     if output.transform == Transform::None
         && output.media == Media::Protobuf
         && let Some(body) = messages(scope, page)
     {
         return Ok(respond::raw(200, output.content_type(), body));
     }
-    if output.transform == Transform::None && !scope.converts() {
+    if output.transform == Transform::None {
         return Ok(respond::compress(&scope.headers, 200, output, splice(scope, page)));
     }
-    let objects: Vec<Arc<Value>> = page.objects.iter().map(|object| scope.object_of(object)).collect();
+    let objects: Vec<Arc<Value>> = page.objects.iter().map(|object| object.value()).collect();
     respond_values(scope, &objects, list_metadata(scope, page))
 }
 

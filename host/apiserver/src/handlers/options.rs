@@ -323,6 +323,12 @@ impl ListOptions {
         causes
     }
 
+    /// Whether what is selected depends on names and namespaces alone.
+    pub fn selects_by_name(&self) -> bool {
+        let name = |field: &str| matches!(field, "metadata.name" | "metadata.namespace");
+        self.labels.is_everything() && self.fields.terms().iter().all(|term| name(&term.field))
+    }
+
     /// Whether nothing is selected by labels or fields.
     pub fn selects_everything(&self) -> bool {
         self.labels.is_everything() && self.fields.is_everything()

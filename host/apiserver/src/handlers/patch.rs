@@ -4,7 +4,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::Response;
 use jiff::Timestamp;
-use portcullis_machinery::apply::{Writer, apply};
+use portcullis_machinery::apply::{Versions, Writer, apply};
 use portcullis_machinery::codec::{self, FieldValidation, Media};
 use portcullis_machinery::status::{Cause, FieldErrorType};
 use portcullis_machinery::{Status, Value, defaults, object, patch};
@@ -13,6 +13,7 @@ use serde_json::json;
 use super::options::{WriteKind, WriteOptions, write_options};
 use super::transform::respond_object;
 use super::{Scope, body, update};
+use crate::customresources::conversion::versions::in_versions;
 use crate::negotiation::header;
 use crate::ownership;
 
@@ -81,12 +82,34 @@ impl Patch {
     ///
     /// # Errors
     /// 400, 409, 413, 422 or 500 as the reference answers.
-    pub fn apply(&self, scope: &Scope, old: Option<&Value>, options: &WriteOptions) -> Result<Value, Status> {
+    pub fn apply(
+        &self,
+        scope: &Scope,
+        old: Option<&Value>,
+        options: &WriteOptions,
+        versions: Option<&dyn Versions>,
+    ) -> Result<Value, Status> {
         match (self.kind, old) {
-            (PatchKind::Apply, _) => self.server_side_apply(scope, old, options),
+            (PatchKind::Apply, _) => self.server_side_apply(scope, old, options, versions),
             (_, None) => Err(scope.not_found()),
             (_, Some(old)) => self.merge(scope, old, options),
         }
+    }
+
+    /// As [`Self::apply`], with owners in other versions seen to.
+    ///
+    /// # Errors
+    /// The same, and 500 if an object cannot be converted.
+    pub async fn apply_in_versions(
+        &self,
+        scope: &Scope,
+        old: Option<&Value>,
+        options: &WriteOptions,
+    ) -> Result<Value, Status> {
+        if self.kind != PatchKind::Apply {
+            return self.apply(scope, old, options, None);
+        }
+        in_versions(scope, |versions| self.apply(scope, old, options, versions)).await
     }
 
     fn merge(&self, scope: &Scope, old: &Value, options: &WriteOptions) -> Result<Value, Status> {
@@ -143,7 +166,13 @@ impl Patch {
         Ok(new)
     }
 
-    fn server_side_apply(&self, scope: &Scope, old: Option<&Value>, options: &WriteOptions) -> Result<Value, Status> {
+    fn server_side_apply(
+        &self,
+        scope: &Scope,
+        old: Option<&Value>,
+        options: &WriteOptions,
+        versions: Option<&dyn Versions>,
+    ) -> Result<Value, Status> {
         let definition = &scope.definition;
         let looks_like_json = self.body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
         // Most YAML here is JSON, and doubled keys are no failure of an apply.
@@ -188,6 +217,7 @@ impl Patch {
             schema: &definition.schema,
             reset_fields: ownership::reset_fields(scope),
             now: Timestamp::now(),
+            versions,
         };
         let mut new = apply(live, &decoded.object, options.force, &writer)?;
         // What is not applied gets no warnings.

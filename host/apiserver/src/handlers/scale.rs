@@ -21,7 +21,7 @@ use super::options::{WriteKind, WriteOptions, write_options};
 use super::patch::{Patch, PatchKind, kind_of};
 use super::transform::respond_object;
 use super::{Scope, body, get, update};
-use crate::customresources::scale as custom;
+use crate::customresources::{conversion, scale as custom};
 use crate::negotiation::body_media;
 use crate::ownership;
 
@@ -85,7 +85,8 @@ pub async fn scale(scope: &Scope, method: &Method, request_body: Body) -> Result
     let of_scale = scope_of_scale(scope).ok_or_else(|| Status::internal("there is no type of Scales"))?;
     if *method == Method::GET {
         let found = get::find(scope).await?;
-        return respond_object(&of_scale, 200, &scale_of(&scope.definition, &scope.object_of(&found))?);
+        let owner = conversion::form(scope, &found).await?.value();
+        return respond_object(&of_scale, 200, &scale_of(&scope.definition, &owner)?);
     }
     let kind = if *method == Method::PATCH { Some(kind_of(scope)?) } else { None };
     let bytes = body::read(request_body, scope.server.config.max_request_body_bytes).await?;
@@ -183,13 +184,13 @@ fn forms(
             if !object::name(&new).is_empty() {
                 super::names::check_name(&new, &scope.name)?;
             }
-            ownership::track(of_scale, Some(&now), &mut new, options);
+            ownership::track(of_scale, Some(&now), &mut new, options, None);
             new
         }
         Wanted::Patch(patch) => {
-            let mut new = patch.apply(of_scale, Some(&now), options)?;
+            let mut new = patch.apply(of_scale, Some(&now), options, None)?;
             if patch.kind != PatchKind::Apply {
-                ownership::track(of_scale, Some(&now), &mut new, options);
+                ownership::track(of_scale, Some(&now), &mut new, options, None);
             }
             super::names::check_name(&new, &scope.name)?;
             new

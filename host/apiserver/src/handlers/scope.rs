@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use portcullis_machinery::definition::{FieldSelectorPath, ResourceDefinition, SubresourceDefinition, api_version};
+use portcullis_machinery::definition::{ResourceDefinition, SubresourceDefinition, api_version};
 use portcullis_machinery::status::{Cause, StatusDetails};
 use portcullis_machinery::{Status, Value, codec};
-use portcullis_storage::cache::{CachedObject, JsonCodec, ResourceCache, SelectableField};
+use portcullis_storage::cache::{CachedObject, JsonCodec, ResourceCache};
 use portcullis_storage::{StoreError, Tenant};
 
 use crate::admission::{AdmissionAttributes, GroupVersionName, Operation};
 use crate::context::Context;
-use crate::customresources::codec::CustomCodec;
+use crate::customresources::codec::{CustomCodec, selectable};
 use crate::negotiation::Output;
 use crate::server::ApiServer;
 
@@ -46,7 +46,7 @@ impl Scope {
         &self.server.tenant
     }
 
-    /// The cache of the resource's objects, in the version that they are stored in.
+    /// The cache of the resource's objects, in the versions that they are stored in.
     pub fn cache(&self) -> Arc<ResourceCache> {
         cache_of(&self.server, &self.definition)
     }
@@ -71,22 +71,6 @@ impl Scope {
         self.definition.key(&self.namespace, &self.name)
     }
 
-    /// Whether objects are stored in another version than the request's, and have to be converted.
-    pub fn converts(&self) -> bool {
-        self.definition.storage.version != self.definition.version
-            || self.definition.storage.group != self.definition.group
-    }
-
-    /// A stored object in the request's version.
-    pub fn object_of(&self, cached: &CachedObject) -> Arc<Value> {
-        let value = cached.value();
-        if self.converts() {
-            Arc::new(crate::strategy::convert::from_storage(&self.definition, (*value).clone()))
-        } else {
-            value
-        }
-    }
-
     /// The version and kind of the objects in answers.
     pub fn answers_with(&self) -> (String, String) {
         match &self.subresource {
@@ -95,11 +79,9 @@ impl Scope {
         }
     }
 
-    /// A cached object as a message, without its envelope. It is made once for each version of the object.
+    /// A cached object, in the request's version, as a message without its envelope. It is made once for each version of
+    /// the object.
     pub fn message_of(&self, cached: &CachedObject) -> Option<Bytes> {
-        if self.converts() {
-            return codec::protobuf::message(&self.object_of(cached)).map(Bytes::from);
-        }
         cached.encoded(|value| codec::protobuf::message(value).map(Bytes::from))
     }
 
@@ -153,20 +135,17 @@ impl Scope {
 
 /// The cache of a resource.
 pub fn cache_of(server: &ApiServer, definition: &ResourceDefinition) -> Arc<ResourceCache> {
-    let selectable = |field: &FieldSelectorPath| SelectableField {
-        name: field.joined().into(),
-        path: field.path.clone(),
-        fallback: field.fallback.clone(),
-        absent: field.absent.as_str().into(),
-    };
-    let fields: Vec<SelectableField> = definition.field_selectors.iter().map(selectable).collect();
-    let keep = matches!(definition.plural.as_str(), "namespaces" | "nodes") && definition.group.is_empty();
-    if let Some(custom) = &definition.custom {
-        let codec = CustomCodec::new(definition, custom);
-        return server.hub.resource(&definition.key_prefix(None), Arc::new(codec));
+    let prefix = definition.key_prefix(None);
+    if let Some(cache) = server.hub.existing(&prefix) {
+        return cache;
     }
-    let codec = JsonCodec::new(&fields).keep_values(keep);
-    server.hub.resource(&definition.key_prefix(None), Arc::new(codec))
+    if let Some(custom) = &definition.custom {
+        let codec = CustomCodec::new(custom);
+        return server.hub.resource(&prefix, Arc::new(codec));
+    }
+    let keep = matches!(definition.plural.as_str(), "namespaces" | "nodes") && definition.group.is_empty();
+    let codec = JsonCodec::new(&selectable(&definition.field_selectors)).keep_values(keep);
+    server.hub.resource(&prefix, Arc::new(codec))
 }
 
 /// A failure of the store or the cache as the client sees it.

@@ -15,6 +15,7 @@ use super::scope::store_error;
 use super::transform::respond_object;
 use super::{Scope, carried, names, patch, write};
 use crate::admission::{AdmissionAttributes, Operation};
+use crate::customresources::conversion;
 use crate::negotiation::body_media;
 use crate::{ownership, strategy};
 
@@ -120,7 +121,7 @@ async fn make(scope: &Scope, source: &Source, options: &WriteOptions) -> Result<
     let object = match source {
         Source::Replace(object) => object.clone(),
         Source::Patch(patch) => {
-            let mut object = patch.apply(scope, None, options)?;
+            let mut object = patch.apply_in_versions(scope, None, options).await?;
             let namespace = if scope.definition.namespaced { scope.namespace.as_str() } else { "" };
             names::fit_namespace(&mut object, namespace)?;
             names::check_name(&object, &scope.name)?;
@@ -158,10 +159,10 @@ async fn attempt(
     scope: &Scope,
     source: &Source,
     options: &WriteOptions,
-    existing: &CachedObject,
+    existing: &Arc<CachedObject>,
 ) -> Result<Option<(Value, bool)>, Status> {
     let (group, resource, name) = (scope.group(), scope.resource(), scope.name.as_str());
-    let old = scope.object_of(existing);
+    let old = conversion::form(scope, existing).await?.value();
     let mut attributes = scope.attributes(Operation::Update, name, options.dry_run, options.to_value("UpdateOptions"));
     attributes.old_object = Some(old.clone());
     let mut seen = None;
@@ -173,13 +174,13 @@ async fn attempt(
                 return Err(Status::conflict(group, resource, name, &why));
             }
             let mut new = object.clone();
-            ownership::track(scope, Some(&old), &mut new, options);
+            ownership::track_in_versions(scope, Some(&old), &mut new, options).await?;
             new
         }
         Source::Patch(patch) => {
-            let mut new = patch.apply(scope, Some(&old), options)?;
+            let mut new = patch.apply_in_versions(scope, Some(&old), options).await?;
             if patch.kind != patch::PatchKind::Apply {
-                ownership::track(scope, Some(&old), &mut new, options);
+                ownership::track_in_versions(scope, Some(&old), &mut new, options).await?;
             }
             let namespace = if scope.definition.namespaced { scope.namespace.as_str() } else { "" };
             names::fit_namespace(&mut new, namespace)?;
@@ -188,7 +189,7 @@ async fn attempt(
         }
         Source::Change(change) | Source::Admitted(change) => {
             let mut new = change(&old)?;
-            ownership::track(scope, Some(&old), &mut new, options);
+            ownership::track_in_versions(scope, Some(&old), &mut new, options).await?;
             new
         }
         Source::Part(part) => {
@@ -198,7 +199,7 @@ async fn attempt(
             write::mutate(&of_part, &attributes, &mut is).await?;
             let mut new = part.put(&old, &is)?;
             if !part.sees_to_owners() {
-                ownership::track(scope, Some(&old), &mut new, options);
+                ownership::track_in_versions(scope, Some(&old), &mut new, options).await?;
             }
             seen = Some((of_part, attributes, is));
             new
@@ -278,11 +279,11 @@ async fn finish(
     if same_but_for_times(&new, old) {
         return Ok(Some(((*old).clone(), false)));
     }
-    let bytes = write::stored_form(scope, &new);
+    let (bytes, mut answer) = conversion::to_store(scope, &new).await?;
     match store.put(&existing.key, bytes, expect, write::time_to_live(scope)).await {
         Ok(revision) => {
-            object::meta_mut(&mut new).insert("resourceVersion".into(), revision.to_string().into());
-            Ok(Some((write::as_stored(scope, new), false)))
+            object::set_version(&mut answer, revision);
+            Ok(Some((answer, false)))
         }
         Err(StoreError::Conflict { .. }) => Ok(None),
         Err(error) => Err(store_error(&error)),

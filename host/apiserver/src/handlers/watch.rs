@@ -19,6 +19,7 @@ use super::list::{namespace_of, selects};
 use super::options::ListOptions;
 use super::scope::{FRESH_WITHIN, parse_version, store_error, too_large};
 use super::transform::{Include, include, partial, table};
+use crate::customresources::conversion;
 use crate::negotiation::{Transform, check_stream};
 use crate::respond;
 
@@ -57,11 +58,15 @@ pub async fn watch(scope: &Scope, name: &str) -> Result<Response<Body>, Status> 
     }
     let prefix = scope.definition.key_prefix(namespace_of(scope, &options));
     let selected = if name.is_empty() { options.fields.required("metadata.name") } else { Some(name) };
-    let index = ["spec.nodeName", "metadata.name"]
-        .into_iter()
-        .find_map(|field| Some((field.to_owned(), options.fields.required(field)?.to_owned())))
+    // Where an object's form has other labels and fields than what is stored, selectors are asked of the form.
+    let by_form = conversion::selects_forms(&scope.definition) && !options.selects_by_name();
+    let indexed: &[&str] = if by_form { &["metadata.name"] } else { &["spec.nodeName", "metadata.name"] };
+    let index = indexed
+        .iter()
+        .find_map(|field| Some(((*field).to_owned(), options.fields.required(field)?.to_owned())))
         .or_else(|| selected.map(|name| ("metadata.name".to_owned(), name.to_owned())));
-    let filter = filter(&options, name);
+    let selection = filter(&options, name);
+    let filter = if by_form { None } else { selection.clone() };
     let watcher = match cache.watch(WatchRequest { prefix, start, filter, index }).await {
         Ok(watcher) if failure.is_none() => Some(watcher),
         Ok(_) => None,
@@ -77,6 +82,7 @@ pub async fn watch(scope: &Scope, name: &str) -> Result<Response<Body>, Status> 
         bookmarks: options.bookmarks,
         included,
         columns: true,
+        selection: selection.filter(|_| by_form),
     };
     let frames = futures::stream::unfold(
         State { frames: stream, watcher, failure, deadline, next_bookmark: Instant::now() + BOOKMARK_EVERY },
@@ -91,6 +97,22 @@ fn filter(options: &ListOptions, name: &str) -> Option<Filter> {
     }
     let (options, name) = (options.clone(), name.to_owned());
     Some(Arc::new(move |object| (name.is_empty() || *object.name == *name) && selects(&options, object)))
+}
+
+/// An event as selectors make it look: what comes to match was added, what no longer matches was deleted.
+fn selected(event: CacheEvent, wanted: &Filter) -> Option<CacheEvent> {
+    let before = event.prev.as_deref().is_some_and(|prev| wanted(prev));
+    let now = event.kind != EventKind::Deleted && wanted(&event.object);
+    match (before, now) {
+        (false, false) => None,
+        (false, true) => Some(CacheEvent { kind: EventKind::Added, ..event }),
+        (true, true) => Some(CacheEvent { kind: EventKind::Modified, ..event }),
+        (true, false) if event.kind == EventKind::Deleted => Some(event),
+        (true, false) => {
+            let object = Arc::new(event.prev.as_ref()?.deleted_at(event.revision));
+            Some(CacheEvent { kind: EventKind::Deleted, object, ..event })
+        }
+    }
 }
 
 fn too_old(wanted: u64, oldest: u64) -> Status {
@@ -126,42 +148,32 @@ impl State {
                     }
                 }
             };
-            let mut out = BytesMut::new();
+            let (mut items, mut bytes) = (Vec::new(), 0);
             let mut item = item;
-            loop {
-                match item {
-                    None => {
-                        self.watcher = None;
-                        break;
-                    }
-                    Some(WatchItem::Lagged) => {
-                        out.put_slice(
-                            &self.frames.failure(&Status::expired("too old resource version: the watch fell behind")),
-                        );
-                        self.watcher = None;
-                        break;
-                    }
-                    Some(WatchItem::Synced(revision)) => {
-                        if self.frames.bookmarks && self.frames.explicit_initial {
-                            out.put_slice(&self.frames.bookmark(revision, true));
-                        }
-                    }
-                    Some(WatchItem::Event(event)) => self.frames.event(&mut out, &event),
+            while let Some(one) = item {
+                if let WatchItem::Event(event) = &one {
+                    bytes += event.object.wire.len();
                 }
-                if out.len() > 64 * 1024 {
-                    break;
-                }
-                match self.watcher.as_mut().and_then(Watcher::try_next) {
-                    Some(next) => item = Some(next),
-                    None => break,
-                }
+                items.push(one);
+                item = if bytes > AT_ONCE { None } else { watcher.try_next() };
+            }
+            if items.is_empty() {
+                self.watcher = None;
+                continue;
+            }
+            let (out, ended) = self.frames.write(items).await;
+            if ended {
+                self.watcher = None;
             }
             if !out.is_empty() {
-                return Some((Ok(out.freeze()), self));
+                return Some((Ok(out), self));
             }
         }
     }
 }
+
+/// About how many bytes of frames go to the client in one piece.
+const AT_ONCE: usize = 64 * 1024;
 
 /// Makes frames of events.
 struct Frames {
@@ -170,9 +182,65 @@ struct Frames {
     bookmarks: bool,
     included: Include,
     columns: bool,
+    /// What is wanted, if it has to be asked of objects' forms.
+    selection: Option<Filter>,
 }
 
 impl Frames {
+    /// The frames of what a watcher gave, and whether the watch ends with them.
+    async fn write(&mut self, items: Vec<WatchItem>) -> (Bytes, bool) {
+        let mut out = BytesMut::new();
+        let items = match self.in_version(items).await {
+            Ok(items) => items,
+            Err(status) => return (self.failure(&status), true),
+        };
+        let mut ended = false;
+        for item in items {
+            match item {
+                WatchItem::Event(event) => self.event(&mut out, &event),
+                WatchItem::Synced(revision) => {
+                    if self.bookmarks && self.explicit_initial {
+                        out.put_slice(&self.bookmark(revision, true));
+                    }
+                }
+                WatchItem::Lagged => {
+                    let status = Status::expired("too old resource version: the watch fell behind");
+                    out.put_slice(&self.failure(&status));
+                    ended = true;
+                }
+            }
+        }
+        (out.freeze(), ended)
+    }
+
+    /// Events with their objects in the request's version.
+    async fn in_version(&self, items: Vec<WatchItem>) -> Result<Vec<WatchItem>, Status> {
+        if !conversion::may_convert(&self.scope.definition) {
+            return Ok(items);
+        }
+        let mut objects = Vec::with_capacity(items.len());
+        for item in &items {
+            if let WatchItem::Event(event) = item {
+                objects.push(Arc::clone(&event.object));
+                // Whether it was wanted before is asked of what it was before.
+                objects.extend(event.prev.clone().filter(|_| self.selection.is_some()));
+            }
+        }
+        let mut forms = conversion::forms(&self.scope, &objects).await?.into_iter();
+        let convert = |item| match item {
+            WatchItem::Event(mut event) => {
+                event.object = forms.next()?;
+                let Some(selection) = &self.selection else { return Some(WatchItem::Event(event)) };
+                if event.prev.is_some() {
+                    event.prev = Some(forms.next()?);
+                }
+                selected(event, selection).map(WatchItem::Event)
+            }
+            other => Some(other),
+        };
+        Ok(items.into_iter().filter_map(convert).collect())
+    }
+
     fn event(&mut self, out: &mut BytesMut, event: &CacheEvent) {
         let kind = match event.kind {
             EventKind::Added => "ADDED",
@@ -187,11 +255,10 @@ impl Frames {
             let definition = &self.scope.definition;
             let object = protobuf::envelope(&definition.api_version(), &definition.kind, &message);
             out.put_slice(&protobuf::watch_frame(kind, &object));
-        } else if plain && !self.scope.converts() && self.scope.output.media == Media::Json {
+        } else if plain && self.scope.output.media == Media::Json {
             frame(out, kind, &event.object.wire);
         } else {
-            let object = self.scope.object_of(&event.object);
-            let document = self.transform(&object);
+            let document = self.transform(&event.object.value());
             self.put(out, kind, &document);
         }
     }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use portcullis_machinery::status::{Cause, StatusDetails};
 use portcullis_machinery::{Status, Value, codec, defaults, object};
@@ -16,26 +15,10 @@ use super::{Scope, names};
 use crate::admission::reinvocation::Reinvocation;
 use crate::admission::{AdmissionAttributes, Operation, classes, limits, quota, signing};
 use crate::context::RequestInfo;
+use crate::customresources::conversion;
 use crate::{expressions, policies, strategy, webhooks};
 
 const ATTEMPTS_TO_NAME: usize = 8;
-
-/// The bytes that are stored: the storage version, without a resourceVersion.
-pub fn stored_form(scope: &Scope, value: &Value) -> Bytes {
-    if !scope.converts() {
-        return codec::encode_stored(value);
-    }
-    codec::encode_stored(&strategy::convert::to_storage(&scope.definition, value.clone()))
-}
-
-/// The object as a read will give it: what the stored version has no place for is gone.
-pub fn as_stored(scope: &Scope, value: Value) -> Value {
-    if scope.definition.custom.is_none() || !scope.converts() {
-        return value;
-    }
-    let stored = strategy::convert::to_storage(&scope.definition, value);
-    strategy::convert::from_storage(&scope.definition, stored)
-}
 
 /// How long an object is kept: events end after `--event-ttl`.
 pub fn time_to_live(scope: &Scope) -> Option<Duration> {
@@ -202,7 +185,7 @@ pub async fn create(
     let unlabelled = object::labels(&object).next().is_none();
     defaults::apply_defaults(&scope.definition, &mut object);
     if !options.applying {
-        crate::ownership::track(scope, None, &mut object, options);
+        crate::ownership::track_in_versions(scope, None, &mut object, options).await?;
     }
     let name = object::name(&object).to_owned();
     check_namespace(scope, Operation::Create, &name).await?;
@@ -278,11 +261,11 @@ async fn create_prepared(
     if !matches!(object::resource_version(&object), "" | "0") {
         return Err(Status::failure(500, "", "resourceVersion should not be set on objects to be created"));
     }
-    let bytes = stored_form(scope, &object);
+    let (bytes, mut answer) = conversion::to_store(scope, &object).await?;
     match scope.server.store.put(&key, bytes, Expect::Absent, time_to_live(scope)).await {
         Ok(revision) => {
-            object::meta_mut(&mut object).insert("resourceVersion".into(), revision.to_string().into());
-            Ok(as_stored(scope, object))
+            object::set_version(&mut answer, revision);
+            Ok(answer)
         }
         Err(StoreError::Conflict { current }) => {
             let ending = current.is_some_and(|kv| {

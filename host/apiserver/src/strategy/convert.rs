@@ -26,10 +26,6 @@ const HPA_ANNOTATIONS: [(&str, [&str; 2]); 4] = [
 
 /// The stored object in the definition's version.
 pub fn from_storage(definition: &ResourceDefinition, mut value: Value) -> Value {
-    if definition.custom.is_some() {
-        crate::customresources::codec::convert(&mut value, &definition.api_version(), &definition.schema);
-        return value;
-    }
     match definition.kind.as_str() {
         "Event" => rename(&mut value, EVENT_FIELDS.iter().copied()),
         "HorizontalPodAutoscaler" => hpa_to_v1(&mut value),
@@ -41,11 +37,6 @@ pub fn from_storage(definition: &ResourceDefinition, mut value: Value) -> Value 
 
 /// The object in the version that is stored.
 pub fn to_storage(definition: &ResourceDefinition, mut value: Value) -> Value {
-    if let Some(custom) = &definition.custom {
-        let stored = api_version(&definition.storage.group, &definition.storage.version);
-        crate::customresources::codec::convert(&mut value, &stored, &custom.stored_schema);
-        return value;
-    }
     match definition.kind.as_str() {
         "Event" => rename(&mut value, EVENT_FIELDS.iter().map(|(core, new)| (*new, *core))),
         "HorizontalPodAutoscaler" => hpa_to_v2(&mut value),

@@ -7,7 +7,7 @@ use portcullis_cel::{Budget, EvalError, Program, Type, Val};
 use portcullis_machinery::{Value, object};
 
 use super::hook::Hook;
-use super::matching::{Asked, Invocation};
+use super::matching::Asked;
 use crate::policies::environment::{Facts, Sees};
 use crate::policies::matching::Match;
 
@@ -30,15 +30,16 @@ pub(super) fn compile(conditions: &[Value]) -> Vec<Result<Program, String>> {
 }
 
 /// Whether all conditions hold. One that does not is enough to pass the webhook over, whatever the others do; otherwise
-/// one that cannot be evaluated refuses the request, or passes the webhook over, as its failure policy says.
+/// one that cannot be evaluated refuses the request, or passes the webhook over, as its failure policy says. `form` and
+/// `old` are the objects as the webhook gets them.
 ///
 /// # Errors
 /// What the conditions that cannot be evaluated say.
-pub(super) fn matches(hook: &Hook, asked: &Asked<'_>, invocation: &Invocation, object: &Value) -> Result<bool, String> {
+pub(super) fn matches(hook: &Hook, asked: &Asked<'_>, form: Value, old: Value) -> Result<bool, String> {
     let scope = asked.scope;
     let facts = Facts::new(&scope.server, asked.attributes);
-    let mut environment = facts.environment(&Match::Itself, asked.form(invocation, object));
-    environment.old_object = asked.old.map_or(Cow::Owned(Value::Null), |old| asked.form(invocation, old));
+    let mut environment = facts.environment(&Match::Itself, Cow::Owned(form));
+    environment.old_object = Cow::Owned(old);
     // Webhooks are told nothing of the namespace but its name.
     let values = environment.values(None, Sees { authorizer: true, namespace: false });
     let mut budget = Budget { left: BUDGET, ..Budget::default() };

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use portcullis_machinery::Value;
 use portcullis_machinery::definition::{Registry, ResourceDefinition};
+use portcullis_machinery::{Status, Value};
 
 use crate::admission::GroupVersionName;
+use crate::customresources::conversion;
+use crate::server::ApiServer;
 use crate::strategy::convert;
 
 /// The other versions in which a resource's objects are served, in the order in which they are served. The group may be
@@ -41,9 +43,20 @@ pub(super) fn kind_of(definition: &ResourceDefinition, subresource: &str) -> Gro
 
 /// An object of one version in another. What a subresource carries in a kind of its own (a scale, an eviction) has the
 /// same version everywhere.
-pub(super) fn converted(value: &Value, from: &ResourceDefinition, to: &ResourceDefinition) -> Value {
+///
+/// # Errors
+/// 500 if it cannot be converted.
+pub(super) async fn converted(
+    server: &Arc<ApiServer>,
+    value: &Value,
+    from: &ResourceDefinition,
+    to: &ResourceDefinition,
+) -> Result<Value, Status> {
     if value.is_null() || value.get("kind").and_then(Value::as_str) != Some(from.kind.as_str()) {
-        return value.clone();
+        return Ok(value.clone());
+    }
+    if from.custom.is_some() {
+        return conversion::one(server, from, value.clone(), &to.api_version()).await;
     }
     let is_stored = |definition: &ResourceDefinition| {
         definition.storage.version == definition.version && definition.storage.group == definition.group
@@ -55,5 +68,5 @@ pub(super) fn converted(value: &Value, from: &ResourceDefinition, to: &ResourceD
     if !is_stored(to) {
         value = convert::from_storage(to, value);
     }
-    value
+    Ok(value)
 }

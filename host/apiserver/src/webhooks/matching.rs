@@ -62,18 +62,24 @@ impl<'a> Asked<'a> {
     }
 
     /// An object of the request as a webhook gets it.
-    pub fn form<'v>(&self, invocation: &Invocation, value: &'v Value) -> Cow<'v, Value> {
+    ///
+    /// # Errors
+    /// 500 if it cannot be converted.
+    pub async fn form<'v>(&self, invocation: &Invocation, value: &'v Value) -> Result<Cow<'v, Value>, Status> {
         match &invocation.other {
-            Some(other) => Cow::Owned(converted(value, &self.definition, other)),
-            None => Cow::Borrowed(value),
+            Some(other) => converted(&self.scope.server, value, &self.definition, other).await.map(Cow::Owned),
+            None => Ok(Cow::Borrowed(value)),
         }
     }
 
     /// What a webhook has made of an object, in the request's version.
-    pub fn back(&self, invocation: &Invocation, value: Value) -> Value {
+    ///
+    /// # Errors
+    /// 500 if it cannot be converted.
+    pub async fn back(&self, invocation: &Invocation, value: Value) -> Result<Value, Status> {
         match &invocation.other {
-            Some(other) => converted(&value, other, &self.definition),
-            None => value,
+            Some(other) => converted(&self.scope.server, &value, other, &self.definition).await,
+            None => Ok(value),
         }
     }
 }
@@ -93,8 +99,9 @@ fn is_namespace(attributes: &AdmissionAttributes) -> bool {
 /// What a webhook is asked, if it is.
 ///
 /// # Errors
-/// If that cannot be said: 403 for a match condition that fails, 404 for a namespace that is not there.
-pub(super) fn invocation(hook: &Hook, asked: &Asked<'_>, object: &Value) -> Result<Option<Invocation>, Status> {
+/// If that cannot be said: 403 for a match condition that fails, 404 for a namespace that is not there, 500 for an object
+/// that cannot be converted.
+pub(super) async fn invocation(hook: &Hook, asked: &Asked<'_>, object: &Value) -> Result<Option<Invocation>, Status> {
     let Some(invocation) = by_rules(hook, asked)? else { return Ok(None) };
     let (namespaces, objects) = (namespace_matches(hook, asked, object), object_matches(hook, asked, object));
     if matches!(namespaces, Ok(false)) || matches!(objects, Ok(false)) {
@@ -105,7 +112,9 @@ pub(super) fn invocation(hook: &Hook, asked: &Asked<'_>, object: &Value) -> Resu
     if hook.conditions.is_empty() {
         return Ok(Some(invocation));
     }
-    let matches = conditions::matches(hook, asked, &invocation, object).map_err(|why| {
+    let old = asked.form(&invocation, asked.old.unwrap_or(&Value::Null)).await?;
+    let form = asked.form(&invocation, object).await?;
+    let matches = conditions::matches(hook, asked, form.into_owned(), old.into_owned()).map_err(|why| {
         let attributes = asked.attributes;
         Status::forbidden(&attributes.resource.group, &attributes.resource.name, &attributes.name, &why)
     })?;

@@ -44,7 +44,7 @@ pub async fn mutate(
 
 async fn one(asked: &Asked<'_>, placed: &Placed, object: &mut Value, rounds: &mut Reinvocation) -> Result<(), Status> {
     let hook = &placed.hook;
-    let Some(invocation) = invocation(hook, asked, object)? else { return Ok(()) };
+    let Some(invocation) = invocation(hook, asked, object).await? else { return Ok(()) };
     // In the second round nobody is asked for the first time.
     if rounds.is_again() && !rounds.webhooks.is_due(&hook.id) {
         return Ok(());
@@ -67,8 +67,9 @@ async fn one(asked: &Asked<'_>, placed: &Placed, object: &mut Value, rounds: &mu
 /// Asks a webhook and applies its patch. Whether that changed anything.
 async fn ask(note: &Note<'_>, invocation: &Invocation, object: &mut Value) -> Result<bool, Failure> {
     let (asked, hook) = (note.asked, &note.placed.hook);
-    let form = asked.form(invocation, object);
-    let old = asked.form(invocation, asked.old.unwrap_or(&Value::Null));
+    let unconverted = |status: Status| Failure::Internal(Box::new(status));
+    let form = asked.form(invocation, object).await.map_err(unconverted)?;
+    let old = asked.form(invocation, asked.old.unwrap_or(&Value::Null)).await.map_err(unconverted)?;
     let answer = call(Step::Mutating, hook, asked, invocation, &form, &old).await?;
     let Some(bytes) = answer.patch else { return Ok(false) };
     let undecodable = |why: String| Failure::Calling {
@@ -114,7 +115,7 @@ async fn ask(note: &Note<'_>, invocation: &Invocation, object: &mut Value) -> Re
     note.patched(&operations);
     defaults::apply_defaults(type_, &mut patched);
     drop(form);
-    *object = asked.back(invocation, patched);
+    *object = asked.back(invocation, patched).await.map_err(unconverted)?;
     Ok(changed)
 }
 

@@ -25,7 +25,7 @@ pub async fn validate(scope: &Scope, attributes: &AdmissionAttributes, object: &
     let asked = Asked::new(scope, attributes).await;
     let mut concerned: Vec<(&Placed, Invocation)> = Vec::new();
     for placed in candidates.iter() {
-        if let Some(invocation) = invocation(&placed.hook, &asked, object)? {
+        if let Some(invocation) = invocation(&placed.hook, &asked, object).await? {
             concerned.push((placed, invocation));
         }
     }
@@ -49,7 +49,7 @@ async fn ask(
     let begun = Instant::now();
     let hook = &placed.hook;
     let old = asked.old.unwrap_or(&Value::Null);
-    let (object, old) = (asked.form(invocation, object), asked.form(invocation, old));
+    let (object, old) = (asked.form(invocation, object).await?, asked.form(invocation, old).await?);
     let outcome = call(Step::Validating, hook, asked, invocation, &object, &old).await;
     settle(Step::Validating, hook, asked, begun, outcome.err(), || {
         let key = format!("failed-open.validating.webhook.admission.k8s.io/round_0_index_{index}");

@@ -145,13 +145,6 @@ impl Managed {
             all.time = all.time.clone().max(entry.time);
         }
     }
-
-    /// All that anyone owns.
-    pub fn union(&self) -> Set {
-        let mut all = Set::default();
-        self.0.values().for_each(|entry| all.unite(&entry.set));
-        all
-    }
 }
 
 /// The manager as conflicts name it.

@@ -78,7 +78,7 @@ fn schema() -> SchemaRef {
 
 fn writer<'a>(manager: &'a str, schema: &'a SchemaRef) -> Writer<'a> {
     let now = "2026-01-02T03:04:05Z".parse().expect("time");
-    Writer { manager, subresource: "", api_version: "v1", schema, reset_fields: &[&["status"]], now }
+    Writer { manager, subresource: "", api_version: "v1", schema, reset_fields: &[&["status"]], now, versions: None }
 }
 
 fn thing(parts: Value) -> Value {

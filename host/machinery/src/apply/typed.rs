@@ -18,9 +18,11 @@ pub(super) enum Grain<'s> {
     List(&'s ListShape),
 }
 
-/// The fields whose maps are one value in the API (`+mapType=atomic`): selectors are replaced, not merged.
-fn is_atomic_map(name: &str) -> bool {
-    matches!(name, "selector" | "nodeSelector")
+/// The fields whose maps are one value in the API (`+mapType=atomic`): selectors are replaced, not merged. That is so of
+/// built-in types, which all have a name in the reference's language; a definition of custom resources says it of any
+/// map, and such a map has no shape of a map here.
+fn is_atomic_map(schema: Option<&SchemaRef>, name: &str) -> bool {
+    matches!(name, "selector" | "nodeSelector") && schema.is_some_and(|schema| !schema.go_type.is_empty())
 }
 
 /// How a value of this type is owned. Values without a type are owned key by key, their lists as a whole.
@@ -29,7 +31,7 @@ pub(super) fn grain<'s>(schema: Option<&'s SchemaRef>, field: &str, value: &Valu
         Some(Shape::Object(object)) if object.atomic => Grain::Leaf,
         Some(Shape::Object(object)) if object.fields().is_empty() => Grain::Map(None),
         Some(Shape::Object(_)) => schema.map_or(Grain::Leaf, Grain::Struct),
-        Some(Shape::Map(_)) if is_atomic_map(field) => Grain::Leaf,
+        Some(Shape::Map(_)) if is_atomic_map(schema, field) => Grain::Leaf,
         Some(Shape::Map(values)) => Grain::Map(Some(values)),
         Some(Shape::List(list)) if list.list_type != ListType::Atomic => Grain::List(list),
         Some(Shape::Any | Shape::RawObject) | None if value.is_object() => Grain::Map(None),

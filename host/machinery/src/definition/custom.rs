@@ -1,6 +1,7 @@
 //! Custom resources: from a CustomResourceDefinition to what is served.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -22,8 +23,41 @@ pub struct CustomResource {
     pub scale: Option<ScalePaths>,
     /// The fields that may be selected in any version: what the cache of stored objects indexes.
     pub indexed: Vec<FieldSelectorPath>,
-    /// The type of the stored version.
-    pub stored_schema: crate::schema::SchemaRef,
+    /// The types of all versions, served or not, by the version's name.
+    pub types: Arc<BTreeMap<String, crate::schema::SchemaRef>>,
+    /// How objects come from one version to another.
+    pub conversion: Conversion,
+}
+
+/// How objects come from one version of their kind to another.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Conversion {
+    /// Only the name of the version changes.
+    None,
+    /// The component of the Plugin of this name converts.
+    Component(String),
+    /// A webhook converts: `spec.conversion.webhook`.
+    Webhook(Arc<Value>),
+}
+
+/// The annotation of a definition that names the Plugin whose component converts its objects. It comes before
+/// `spec.conversion`, so that a definition may name a webhook for servers that know nothing of components.
+pub const CONVERTER: &str = "plugins.portcullis.dev/converter";
+
+impl Conversion {
+    /// What a definition says.
+    pub fn of(crd: &Value) -> Self {
+        if let Some(plugin) = object::annotation(crd, CONVERTER).filter(|name| !name.is_empty()) {
+            return Self::Component(plugin.to_owned());
+        }
+        match object::str_at(crd, &["spec", "conversion", "strategy"]) {
+            Some("Webhook") => {
+                let webhook = object::get_at(crd, &["spec", "conversion", "webhook"]);
+                Self::Webhook(Arc::new(webhook.cloned().unwrap_or_default()))
+            }
+            _ => Self::None,
+        }
+    }
 }
 
 /// The fields that a scale is made of, as keys.
@@ -104,18 +138,21 @@ fn versions_of(crd: &Value) -> Option<(Vec<&Value>, Stored)> {
     let mut versions: Vec<&Value> = object::list_at(crd, &["spec", "versions"]).iter().collect();
     versions.sort_by_key(|version| Reverse(version_priority(object::str_at(version, &["name"]).unwrap_or_default())));
     let stored = versions.iter().find(|version| object::bool_at(version, &["storage"]))?;
+    let name = |version: &Value| object::str_at(version, &["name"]).unwrap_or_default().to_owned();
     let stored = Stored {
-        version: object::str_at(stored, &["name"]).unwrap_or_default().to_owned(),
-        schema: schema_of(crd, stored),
+        version: name(stored),
+        types: Arc::new(versions.iter().map(|version| (name(version), schema_of(crd, version))).collect()),
         indexed: indexed(&versions),
+        conversion: Conversion::of(crd),
     };
     Some((versions, stored))
 }
 
 struct Stored {
     version: String,
-    schema: crate::schema::SchemaRef,
+    types: Arc<BTreeMap<String, crate::schema::SchemaRef>>,
     indexed: Vec<FieldSelectorPath>,
+    conversion: Conversion,
 }
 
 fn schema_of(crd: &Value, version: &Value) -> crate::schema::SchemaRef {
@@ -179,7 +216,7 @@ fn definition(crd: &Value, version: &Value, stored: &Stored) -> ResourceDefiniti
     if scale.is_some() {
         subresources.push(sub("scale", "Scale", "autoscaling", "v1"));
     }
-    let schema = if name == stored.version { stored.schema.clone() } else { schema_of(crd, version) };
+    let schema = stored.types.get(&name).cloned().unwrap_or_else(|| schema_of(crd, version));
     let deprecation = object::bool_at(version, &["deprecated"]).then(|| {
         let given = object::str_at(version, &["deprecationWarning"]).map(str::to_owned);
         given.unwrap_or_else(|| format!("{group}/{name} {kind} is deprecated"))
@@ -214,7 +251,8 @@ fn definition(crd: &Value, version: &Value, stored: &Stored) -> ResourceDefiniti
             deprecation,
             scale,
             indexed: stored.indexed.clone(),
-            stored_schema: stored.schema.clone(),
+            types: Arc::clone(&stored.types),
+            conversion: stored.conversion.clone(),
         }),
         group,
         version: name,

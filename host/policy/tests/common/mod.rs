@@ -85,6 +85,7 @@ impl Guest {
             Stage::Validator => ("validate", 2),
             Stage::ObjectValidator => ("validate-object", 2),
             Stage::Scheduler => ("place", 13),
+            Stage::Converter => ("convert", 2),
         };
         let params = "i32 ".repeat(params);
         let (mut table, mut texts) = (Vec::new(), Vec::new());

@@ -164,6 +164,11 @@ impl CacheHub {
         cache
     }
 
+    /// The cache of a resource, if it has been made.
+    pub fn existing(&self, prefix: &str) -> Option<Arc<ResourceCache>> {
+        self.hub.resources.read().get(prefix).map(Arc::clone)
+    }
+
     /// Puts a new cache in the place of a resource's, because what its codec makes of the stored values has changed.
     /// Watchers of the old one end with [`super::WatchItem::Lagged`].
     pub fn replace(&self, prefix: &str, codec: Arc<dyn ObjectCodec>) -> Arc<ResourceCache> {

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::splice::{Spliced, with_revision};
+use super::forms::Forms;
+use super::splice::{Spliced, api_version, with_revision};
 use crate::KeyValue;
 
 /// A version of an object, immutable and shared.
@@ -36,6 +37,7 @@ pub struct CachedObject {
     keep_value: bool,
     value: Mutex<Parsed>,
     encoded: OnceLock<Option<Bytes>>,
+    pub(super) forms: Forms,
 }
 
 /// The parsed form, if it has been asked for. A value takes about ten times the memory of the bytes, so it is kept
@@ -66,6 +68,7 @@ impl CachedObject {
             keep_value: false,
             value: Mutex::default(),
             encoded: OnceLock::new(),
+            forms: Forms::default(),
         }
     }
 
@@ -89,6 +92,19 @@ impl CachedObject {
     pub fn keeping_value(mut self, keep: bool) -> Self {
         self.keep_value = keep;
         self
+    }
+
+    /// The version that this form of the object is in: its `apiVersion`.
+    #[must_use]
+    pub fn api_version(&self) -> &str {
+        api_version(&self.wire)
+    }
+
+    /// The entry that an object's other form would have been read from: these bytes at this object's place.
+    #[must_use]
+    pub fn entry(&self, value: Bytes) -> KeyValue {
+        let (create_revision, mod_revision) = (self.create_revision, self.revision);
+        KeyValue { key: Arc::clone(&self.key), value, create_revision, mod_revision }
     }
 
     /// The value of a label.
@@ -157,6 +173,7 @@ impl CachedObject {
             keep_value: false,
             value: Mutex::default(),
             encoded: OnceLock::new(),
+            forms: self.forms.map(|form| form.deleted_at(revision)),
         }
     }
 

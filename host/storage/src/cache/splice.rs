@@ -96,6 +96,15 @@ fn metadata_offset(value: &[u8]) -> Option<usize> {
     value.get(at..)?.starts_with(METADATA).then_some(at)
 }
 
+/// The apiVersion of wire bytes.
+pub(super) fn api_version(wire: &[u8]) -> &str {
+    const HEAD: &[u8] = b",\"apiVersion\":\"";
+    let start = string_member(wire, 0, b"{\"kind\":\"").map(|at| at + HEAD.len());
+    let end = string_member(wire, start.unwrap_or(HEAD.len()) - HEAD.len(), HEAD).map(|end| end - 1);
+    let text = start.zip(end).and_then(|(start, end)| wire.get(start..end));
+    text.and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
+}
+
 /// If `head` and the rest of a string without escapes are at `from`, where the string has ended.
 fn string_member(value: &[u8], from: usize, head: &[u8]) -> Option<usize> {
     let rest = value.get(from..)?.strip_prefix(head)?;
