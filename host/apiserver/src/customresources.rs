@@ -10,6 +10,7 @@
 pub mod codec;
 pub mod controller;
 pub mod conversion;
+mod defaults;
 mod finalize;
 pub(crate) mod internal;
 mod names;

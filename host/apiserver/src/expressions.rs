@@ -54,8 +54,15 @@ pub fn check(
 ) -> Result<(), Status> {
     let definition = &scope.definition;
     let old = attributes.old_object.as_deref();
+    let found = match &checked {
+        Err(status) => status.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default(),
+        Ok(()) => &[],
+    };
     let causes = match (definition.builtin && scope.sub().is_empty(), definition.kind.as_str()) {
-        (true, "CustomResourceDefinition") => rules::check_definition(object, old),
+        (true, "CustomResourceDefinition") => {
+            rules::warn_of_formats(&scope.cx, object, old);
+            rules::check_definition(object, old, found)
+        }
         (true, "ValidatingAdmissionPolicy" | "MutatingAdmissionPolicy")
             if old.is_none_or(|old| old.get("spec") != object.get("spec")) =>
         {

@@ -6,12 +6,12 @@
 pub mod builtin;
 pub mod custom;
 pub mod plugins;
+mod registry;
 
 pub use custom::{Conversion, CustomResource, ScalePaths};
+pub use registry::{Document, Group, Registry, RuntimeConfig};
 
 use crate::schema::SchemaRef;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 /// The eight verbs of an ordinary resource, sorted.
 pub const ALL_VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
@@ -195,137 +195,11 @@ pub fn split_api_version(api_version: &str) -> (&str, &str) {
     api_version.split_once('/').unwrap_or(("", api_version))
 }
 
-/// A group, with its versions in order of preference.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
-    /// The name; empty for the core group.
-    pub name: String,
-    /// The versions served, the preferred one first.
-    pub versions: Vec<String>,
-    /// Whether it is made of custom resources only.
-    pub custom: bool,
-}
-
 /// The priority of a group among the groups and of a version in its group, as discovery orders them, highest first.
 /// Those of custom resources are all the same.
 pub fn priority(group: &str, version: &str) -> (i64, i64) {
     match group {
         plugins::GROUP => (15_700, 9),
         _ => builtin::priority(group, version).unwrap_or((1_000, 100)),
-    }
-}
-
-/// What `--runtime-config` says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RuntimeConfig {
-    /// Serve everything, as `api/all=true` does.
-    pub all: bool,
-    /// Single switches: `group/version` or `group/version/resource` to on or off.
-    pub switches: BTreeMap<String, bool>,
-}
-
-/// All that is served at one moment; immutable, shared, replaced as a whole when a definition comes or goes.
-#[derive(Clone, Debug)]
-pub struct Registry {
-    definitions: Vec<Arc<ResourceDefinition>>,
-    groups: Vec<Group>,
-    by_resource: HashMap<(String, String, String), Arc<ResourceDefinition>>,
-    by_kind: HashMap<(String, String, String), Arc<ResourceDefinition>>,
-}
-
-impl Registry {
-    /// The built-in resources that a server with this configuration serves.
-    ///
-    /// A version that is stored as another one is served only once there is a conversion between the two; until then it
-    /// is left out rather than answered wrongly.
-    pub fn builtin(config: &RuntimeConfig) -> Self {
-        let wanted = |definition: &ResourceDefinition| {
-            let version = format!("{}/{}", definition.group, definition.version);
-            let resource = format!("{version}/{}", definition.plural);
-            let switch = config.switches.get(&resource).or_else(|| config.switches.get(&version));
-            switch.copied().unwrap_or(config.all || !definition.off_by_default)
-        };
-        let convertible = |definition: &ResourceDefinition| {
-            // The API server converts these two kinds; other versions than the stored one need their own conversions.
-            matches!(definition.kind.as_str(), "Event" | "HorizontalPodAutoscaler")
-                || (definition.storage.version == definition.version && definition.storage.group == definition.group)
-        };
-        let all = builtin::DEFINITIONS.iter().filter(|definition| wanted(definition) && convertible(definition));
-        Self::of(all.cloned().collect())
-    }
-
-    /// This registry and custom resources: groups by name, versions by their preference. A version of a group that is
-    /// built in is served as it is built in.
-    pub fn with_custom(&self, mut custom: Vec<Arc<ResourceDefinition>>) -> Self {
-        custom.retain(|d| self.in_version(&d.group, &d.version).next().is_none());
-        custom.sort_by_cached_key(|d| {
-            (d.group.clone(), std::cmp::Reverse(custom::version_priority(&d.version)), d.plural.clone())
-        });
-        let mut definitions = self.definitions.clone();
-        definitions.extend(custom);
-        Self::of(definitions)
-    }
-
-    fn of(definitions: Vec<Arc<ResourceDefinition>>) -> Self {
-        let mut groups: Vec<Group> = Vec::new();
-        for definition in &definitions {
-            let at = groups.iter().position(|group| group.name == definition.group).unwrap_or_else(|| {
-                let (name, custom) = (definition.group.clone(), true);
-                groups.push(Group { name, versions: Vec::new(), custom });
-                groups.len() - 1
-            });
-            groups[at].custom &= !definition.builtin;
-            if !groups[at].versions.contains(&definition.version) {
-                groups[at].versions.push(definition.version.clone());
-            }
-        }
-        let key = |d: &ResourceDefinition, last: &str| (d.group.clone(), d.version.clone(), last.to_owned());
-        let by_resource = definitions.iter().map(|d| (key(d, &d.plural), Arc::clone(d))).collect();
-        // Reviews of another scope share a kind's group; the first definition of a kind is the one that is meant.
-        let mut by_kind = HashMap::new();
-        for definition in &definitions {
-            by_kind.entry(key(definition, &definition.kind)).or_insert_with(|| Arc::clone(definition));
-        }
-        Self { definitions, groups, by_resource, by_kind }
-    }
-
-    /// The definition of a resource by its plural name.
-    pub fn resource(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<ResourceDefinition>> {
-        self.by_resource.get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
-    }
-
-    /// The definition of a resource in its preferred version.
-    pub fn preferred_resource(&self, group: &str, plural: &str) -> Option<&Arc<ResourceDefinition>> {
-        let group = self.group(group)?;
-        group.versions.iter().find_map(|version| self.resource(&group.name, version, plural))
-    }
-
-    /// The definition of a kind.
-    pub fn kind(&self, group: &str, version: &str, kind: &str) -> Option<&Arc<ResourceDefinition>> {
-        self.by_kind.get(&(group.to_owned(), version.to_owned(), kind.to_owned()))
-    }
-
-    /// All definitions, by group and version in order of preference, then by plural name.
-    pub fn all(&self) -> &[Arc<ResourceDefinition>] {
-        &self.definitions
-    }
-
-    /// The groups in order of preference, the core group first.
-    pub fn groups(&self) -> &[Group] {
-        &self.groups
-    }
-
-    /// One group.
-    pub fn group(&self, name: &str) -> Option<&Group> {
-        self.groups.iter().find(|group| group.name == name)
-    }
-
-    /// The definitions of one group and version.
-    pub fn in_version<'a>(
-        &'a self,
-        group: &'a str,
-        version: &'a str,
-    ) -> impl Iterator<Item = &'a Arc<ResourceDefinition>> {
-        self.definitions.iter().filter(move |d| d.group == group && d.version == version)
     }
 }

@@ -100,7 +100,13 @@ fn path_of(group: &str, version: &str) -> String {
 
 /// The group and version of a document's path, if they are served.
 fn served<'a>(registry: &'a Registry, path: &str) -> Option<(&'a str, &'a str)> {
-    versions(registry).find(|(group, version)| path_of(group, version) == path)
+    let (group, version) = match path.strip_prefix("apis/") {
+        Some(rest) => rest.split_once('/')?,
+        None => ("", path.strip_prefix("api/")?),
+    };
+    let group = registry.group(group)?;
+    let version = group.versions.iter().find(|served| *served == version)?;
+    Some((&group.name, version))
 }
 
 /// `GET /openapi/v3/<path>`, where path is `api/v1` or `apis/<group>/<version>`, if it is served.

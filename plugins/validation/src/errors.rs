@@ -30,6 +30,21 @@ impl Errors {
         self.list
     }
 
+    /// Takes others in, in the order of their texts.
+    pub fn extend_sorted(&mut self, others: Errors) {
+        let mut others = others.list;
+        let name = |error: &FieldError| match error.error_type {
+            ErrorType::Required => "Required value",
+            ErrorType::Forbidden => "Forbidden",
+            ErrorType::Duplicate => "Duplicate value",
+            ErrorType::NotSupported => "Unsupported value",
+            _ => "Invalid value",
+        };
+        let key = |error: &FieldError| format!("{}: {}: {}: {}", error.field, name(error), error.value, error.detail);
+        others.sort_by_cached_key(key);
+        self.list.extend(others);
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.list.len()

@@ -31,6 +31,17 @@ impl<'a> Field<'a> {
         Field { parent: Some(self), part: Part::Name(name) }
     }
 
+    /// Whether this is the member `name` of `parent`.
+    pub fn is_child_of(&self, parent: &Field, name: &str) -> bool {
+        matches!(self.part, Part::Name(part) if part == name) && self.parent.is_some_and(|mine| std::ptr::eq(mine, parent))
+    }
+
+    /// Whether this is the entry `key` of the properties of `parent`.
+    pub fn is_property_of(&self, parent: &Field, key: &str) -> bool {
+        let mine = matches!(self.part, Part::Key(part) if part == key);
+        mine && self.parent.is_some_and(|list| list.is_child_of(parent, "properties"))
+    }
+
     /// An item of this list.
     pub fn index<'b>(&'b self, index: usize) -> Field<'b>
     where

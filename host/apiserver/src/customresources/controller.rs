@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use portcullis_machinery::definition::custom::definitions;
+use portcullis_machinery::definition::custom::{CONVERTER, definitions, has_condition};
 use portcullis_machinery::definition::{Registry, ResourceDefinition};
-use portcullis_machinery::{Value, object};
+use portcullis_machinery::{Status, Value, object};
 use portcullis_storage::StoreError;
 use portcullis_storage::cache::{CachedObject, EventKind, ResourceCache, WatchItem, WatchRequest, WatchStart, Watcher};
 use tokio_util::sync::CancellationToken;
@@ -23,9 +23,18 @@ const RETRY: Duration = Duration::from_millis(500);
 /// One definition and what it serves.
 struct Entry {
     crd: Arc<Value>,
+    /// The version with the names that were decided on last, which has not come back yet.
+    named: Option<Arc<Value>>,
     served: Vec<Arc<ResourceDefinition>>,
     /// What the cache of its instances depends on.
     stored_form: Option<String>,
+}
+
+impl Entry {
+    /// The version whose names are known.
+    fn names(&self) -> &Value {
+        self.named.as_ref().unwrap_or(&self.crd)
+    }
 }
 
 struct Controller {
@@ -36,6 +45,9 @@ struct Controller {
     /// What is served without any definition.
     base: Arc<Registry>,
     known: BTreeMap<Arc<str>, Entry>,
+    names: names::Names,
+    /// Whether the registry does not say what is known.
+    stale: bool,
     /// Definitions whose instances are being deleted, by uid.
     ending: Arc<Mutex<HashSet<String>>>,
 }
@@ -57,6 +69,8 @@ pub async fn start(server: &Arc<ApiServer>, shutdown: &CancellationToken) -> Res
         resource,
         base,
         known: BTreeMap::new(),
+        names: names::Names::default(),
+        stale: false,
         ending: Arc::default(),
     };
     let mut changed = BTreeSet::new();
@@ -110,9 +124,7 @@ impl Controller {
                     None => break,
                 }
             }
-            if !changed.is_empty() {
-                self.publish();
-            }
+            self.publish();
         }
     }
 
@@ -139,11 +151,19 @@ impl Controller {
             return;
         }
         let crd = found.value();
+        let before = self.known.remove(&name);
+        self.names.set(&name, before.as_ref().map(|entry| entry.names()), Some(&crd));
+        // A new status mostly says nothing of what is served.
+        if let Some(entry) = before.as_ref().filter(|entry| what_matters(&entry.crd) == what_matters(&crd)) {
+            let (served, stored_form) = (entry.served.clone(), entry.stored_form.clone());
+            self.known.insert(name, Entry { crd, named: None, served, stored_form });
+            return;
+        }
         let served = definitions(&crd);
         let stored_form = served.first().and_then(|definition| stored_form(definition));
-        let before = self.known.get(&name).and_then(|entry| entry.stored_form.clone());
+        self.stale |= !served.is_empty() || before.as_ref().is_some_and(|entry| !entry.served.is_empty());
         if let Some(definition) = served.first()
-            && before != stored_form
+            && before.as_ref().and_then(|entry| entry.stored_form.as_ref()) != stored_form.as_ref()
             && let Some(custom) = &definition.custom
         {
             // Instances are read anew in their new form; watches of the old form end. A late request may have left a
@@ -151,68 +171,58 @@ impl Controller {
             let codec = Arc::new(CustomCodec::new(custom));
             self.server.hub.replace(&definition.key_prefix(None), codec);
         }
-        self.known.insert(name, Entry { crd, served, stored_form });
+        self.known.insert(name, Entry { crd, named: None, served, stored_form });
     }
 
-    fn drop_entry(&mut self, name: &str) {
+    fn drop_entry(&mut self, name: &Arc<str>) {
         let Some(entry) = self.known.remove(name) else { return };
+        self.names.set(name, Some(entry.names()), None);
         if let Some(definition) = entry.served.first() {
+            self.stale = true;
             self.server.hub.remove(&definition.key_prefix(None));
         }
     }
 
-    /// Puts everything that is served now into a new registry.
-    fn publish(&self) {
+    /// Puts everything that is served now into a new registry, if that is not what the present one has.
+    fn publish(&mut self) {
+        if !std::mem::take(&mut self.stale) {
+            return;
+        }
         let served: Vec<Arc<ResourceDefinition>> =
             self.known.values().flat_map(|entry| entry.served.iter().cloned()).collect();
-        for definition in &served {
-            // A cache begins to load before the first request asks for it.
-            let _ = cache_of(&self.server, definition);
-        }
         self.server.registry.store(Arc::new(self.base.with_custom(served)));
         self.server.aggregation.registry_changed();
     }
 
-    /// Decides on the names of what changed and of its neighbours, and begins to end what is deleted. Gives those whose
-    /// status could not be written.
+    /// Decides on the names of what changed and of those that wait for names, and begins to end what is deleted. Gives
+    /// those whose status could not be written.
     async fn settle(&mut self, changed: BTreeSet<Arc<str>>) -> BTreeSet<Arc<str>> {
         let mut failed = BTreeSet::new();
-        if changed.is_empty() {
-            return failed;
-        }
-        let group = |crd: &Value| object::str_at(crd, &["spec", "group"]).unwrap_or_default().to_owned();
-        let mut groups: BTreeMap<String, Vec<Arc<str>>> = BTreeMap::new();
-        for (name, entry) in &self.known {
-            groups.entry(group(&entry.crd)).or_default().push(Arc::clone(name));
-        }
         // What one definition gives up, another of its group may be waiting for. The group of a deleted definition is
         // the end of its name.
-        let touched: BTreeSet<String> =
-            changed.iter().filter_map(|name| name.split_once('.')).map(|(_, group)| group.to_owned()).collect();
-        for members in touched.iter().filter_map(|group| groups.get(group)) {
-            for name in members {
-                let Some(entry) = self.known.get(name) else { continue };
-                let others: Vec<Arc<Value>> = members
-                    .iter()
-                    .filter(|other| *other != name)
-                    .filter_map(|other| Some(Arc::clone(&self.known.get(other)?.crd)))
-                    .collect();
-                let wanted = names::decide(&entry.crd, others.iter().map(|other| &**other));
-                if wanted.get("status") == entry.crd.get("status") {
-                    continue;
+        let touched: BTreeSet<&str> =
+            changed.iter().filter_map(|name| name.split_once('.')).map(|(_, group)| group).collect();
+        let waiting = touched.iter().flat_map(|group| self.names.waiting(group));
+        let concerned: BTreeSet<Arc<str>> = changed.iter().chain(waiting).cloned().collect();
+        for name in concerned {
+            let Some(entry) = self.known.get(&name) else { continue };
+            let crd = entry.names();
+            let taken = self.names.taken(crd);
+            if names::decide(crd, &taken).get("status") == crd.get("status") {
+                continue;
+            }
+            match self.write_status(&name, crd, taken).await {
+                // Those that follow are decided on with this one's names.
+                Ok(stored) => {
+                    if let Some(entry) = self.known.get_mut(&name) {
+                        self.names.set(&name, Some(entry.names()), Some(&stored));
+                        entry.named = Some(Arc::new(stored));
+                    }
                 }
-                match self.write_status(name, others).await {
-                    // The next member is decided on with this one's names.
-                    Ok(stored) => {
-                        if let Some(entry) = self.known.get_mut(name) {
-                            entry.crd = Arc::new(stored);
-                        }
-                    }
-                    Err(status) if status.is_not_found() => {}
-                    Err(status) => {
-                        tracing::warn!(definition = &**name, error = status.message, "a status cannot be written");
-                        failed.insert(Arc::clone(name));
-                    }
+                Err(status) if status.is_not_found() => {}
+                Err(status) => {
+                    tracing::warn!(definition = &*name, error = status.message, "a status cannot be written");
+                    failed.insert(name);
                 }
             }
         }
@@ -225,8 +235,16 @@ impl Controller {
         failed
     }
 
-    async fn write_status(&self, name: &str, others: Vec<Arc<Value>>) -> Result<Value, portcullis_machinery::Status> {
-        let change = move |crd: &Value| Ok(names::decide(crd, others.iter().map(|other| &**other)));
+    async fn write_status(&self, name: &str, crd: &Value, taken: names::Taken) -> Result<Value, Status> {
+        let asked = object::get_at(crd, &["spec", "names"]).cloned();
+        let name_for_errors = name.to_owned();
+        let change = move |crd: &Value| {
+            // What is taken was looked up for the names that were asked for.
+            if object::get_at(crd, &["spec", "names"]) != asked.as_ref() {
+                return Err(Status::modified("apiextensions.k8s.io", "customresourcedefinitions", &name_for_errors));
+            }
+            Ok(names::decide(crd, &taken))
+        };
         internal::change_status(&self.server, &self.resource, name, Box::new(change)).await
     }
 
@@ -252,6 +270,12 @@ impl Controller {
             ending.lock().remove(&uid);
         });
     }
+}
+
+/// What of a definition says what is served.
+fn what_matters(crd: &Value) -> (Option<&Value>, [bool; 2], Option<&str>) {
+    let conditions = ["Established", "Terminating"].map(|condition| has_condition(crd, condition));
+    (crd.get("spec"), conditions, object::annotation(crd, CONVERTER))
 }
 
 /// What the cached forms of instances depend on: the types of the versions, the indexed fields, and who converts.

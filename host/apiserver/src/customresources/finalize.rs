@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_machinery::definition::ResourceDefinition;
-use portcullis_machinery::definition::custom::stored_definition;
+use portcullis_machinery::definition::custom::{self, stored_definition};
 use portcullis_machinery::{Status, Value, object};
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,9 @@ pub const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// How long to wait between looks at instances that are held by finalizers of their own: at first, and at most.
 const WAIT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// How long a definition ends before its instances are looked at: requests that found it before may still store one.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Marks a definition that is about to be deleted: it is held, and says that its instances go.
 pub fn begin(crd: &mut Value) {
@@ -57,12 +60,20 @@ pub async fn run(
         Ok(crd)
     };
     internal::change_status(server, definitions, name, Box::new(in_progress)).await?;
+    tokio::select! {
+        () = shutdown.cancelled() => return Err(Status::unavailable("the server is stopping")),
+        () = tokio::time::sleep(SETTLE) => {}
+    }
     if let Some(instances) = stored_definition(crd) {
         remove_instances(server, &instances, shutdown).await?;
     }
     let done = |crd: &Value| {
+        let (reason, message) = match custom::has_condition(crd, "Established") {
+            true => ("InstanceDeletionCompleted", "removed all instances"),
+            false => ("NeverEstablished", "resource was never established"),
+        };
         let mut crd = crd.clone();
-        names::set_condition(&mut crd, "Terminating", "False", "InstanceDeletionCompleted", "removed all instances");
+        names::set_condition(&mut crd, "Terminating", "False", reason, message);
         let rest: Vec<String> = object::finalizers(&crd).filter(|f| *f != FINALIZER).map(str::to_owned).collect();
         let metadata = object::meta_mut(&mut crd);
         if rest.is_empty() {

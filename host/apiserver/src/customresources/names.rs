@@ -10,28 +10,15 @@ use serde_json::{Map, json};
 
 const APPROVAL: &str = "api-approved.kubernetes.io";
 
-/// The names that the other definitions of a group have been given.
-#[derive(Default)]
-struct Taken {
+mod index;
+
+pub use index::Names;
+
+/// Of the names that a definition asks for, those that other definitions of its group have been given.
+#[derive(Clone, Debug, Default)]
+pub struct Taken {
     resources: HashSet<String>,
     kinds: HashSet<String>,
-}
-
-impl Taken {
-    fn by<'a>(others: impl IntoIterator<Item = &'a Value>) -> Self {
-        let mut taken = Self::default();
-        for other in others {
-            let accepted = |field: &str| object::str_at(other, &["status", "acceptedNames", field]);
-            let given = |field: &str| accepted(field).filter(|name| !name.is_empty()).map(str::to_owned);
-            taken.resources.extend(given("plural"));
-            taken.resources.extend(given("singular"));
-            let short = object::list_at(other, &["status", "acceptedNames", "shortNames"]);
-            taken.resources.extend(short.iter().filter_map(Value::as_str).map(str::to_owned));
-            taken.kinds.extend(given("kind"));
-            taken.kinds.extend(given("listKind"));
-        }
-        taken
-    }
 }
 
 /// Sets a condition; its time changes only with its status.
@@ -58,8 +45,7 @@ fn with_generation(old: &Value, mut new: Value) -> Value {
 }
 
 /// The definition with the status that it should have beside the others of its group.
-pub fn decide<'a>(crd: &Value, others: impl IntoIterator<Item = &'a Value>) -> Value {
-    let taken = Taken::by(others);
+pub fn decide(crd: &Value, taken: &Taken) -> Value {
     let mut new = crd.clone();
     let asked = |field: &str| object::str_at(crd, &["spec", "names", field]).unwrap_or_default();
     let had = |field: &str| object::str_at(crd, &["status", "acceptedNames", field]).unwrap_or_default();

@@ -241,7 +241,7 @@ fn bump_generation(new: &mut Value) {
 fn mark_as_deleting(scope: &Scope, new: &mut Value) {
     let namespace = scope.definition.plural == "namespaces" && scope.definition.group.is_empty();
     // Namespaces and definitions of custom resources have an end of their own, of which graceful deletion knows nothing.
-    let own_end = namespace || strategy::is_definition(scope);
+    let own_end = namespace || (strategy::is_definition(scope) && object::deletion_timestamp(new).is_none());
     if object::deletion_timestamp(new).is_none() {
         if !own_end {
             bump_generation(new);

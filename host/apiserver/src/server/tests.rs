@@ -1,6 +1,7 @@
 //! The whole way of a request, with native authenticators in place of the components.
 
 mod admission;
+mod conversion;
 mod protobuf;
 
 use super::*;

@@ -112,7 +112,7 @@ fn check_definition(rule: Value, expected: &[&str]) {
         "type": "object", "properties": properties(), "x-kubernetes-validations": [rule],
     }}});
     let found: Vec<String> =
-        definition::check(&Structural::read(&schema), "S").into_iter().map(|c| c.message).collect();
+        definition::check(&Structural::read(&schema), "S", &[]).into_iter().map(|c| c.message).collect();
     assert_eq!(found.len(), expected.len(), "{found:?}");
     for (found, expected) in found.iter().zip(expected) {
         assert!(found.ends_with(expected), "{found}\n{expected}");

@@ -24,10 +24,16 @@ pub(super) fn own_name(review: &Review, errors: &mut Errors) {
 /// The names at `spec.names`.
 pub(super) fn check(names: ValueRef, errors: &mut Errors) {
     let at = SPEC.child("names");
-    let text = |name| names.get(name).str_or_empty();
     for member in ["plural", "singular", "kind", "listKind"] {
+        let text = |name| names.get(name).str_or_empty();
         errors.needs(at.child(member), text(member));
     }
+    form(&at, names, errors);
+}
+
+/// What the names look like, those that there are: also of those that were accepted.
+pub(super) fn form(at: &Field, names: ValueRef, errors: &mut Errors) {
+    let text = |name| names.get(name).str_or_empty();
     for member in ["plural", "singular"] {
         if !text(member).is_empty() {
             errors.invalid_each(at.child(member), text(member), formats::dns_1035_label(text(member)));

@@ -16,28 +16,143 @@ const RULES: &str = "x-kubernetes-validations";
 /// Members that are not supported at all.
 const NOT_SUPPORTED: [&str; 6] = ["id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref"];
 
+/// What an update need not put right, because it was so before the rule was there.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Tolerated {
+    /// Types that there are not.
+    pub types: bool,
+    /// Sets whose items are no single values.
+    pub sets: bool,
+    /// Keys of lists that may be missing, and items that may be null.
+    pub keys: bool,
+    /// Schemas that are not structural.
+    pub structure: bool,
+}
+
+impl Tolerated {
+    /// What the schemas of a definition have that is not allowed any more.
+    pub fn of(spec: ValueRef) -> Self {
+        let mut found = Self::default();
+        for version in spec.get("versions").iter() {
+            let root = version.get("schema").get("openAPIV3Schema");
+            if root.is_none() {
+                continue;
+            }
+            found.structure |= !structural::is_structural(root);
+            visit(root, &mut |schema| {
+                let kind = schema.get("type").str_or_empty();
+                found.types |= !kind.is_empty() && !TYPES.contains(&kind);
+                let at = Field::new("");
+                let wrong = |check: fn(&Field, ValueRef, &mut Errors)| {
+                    let mut errors = Errors::new();
+                    check(&at, schema, &mut errors);
+                    !errors.is_empty()
+                };
+                found.sets |= wrong(atomic_items);
+                found.keys |= wrong(present_keys);
+            });
+        }
+        found
+    }
+}
+
+fn visit(schema: ValueRef, act: &mut impl FnMut(ValueRef)) {
+    act(schema);
+    // The closure is one, whatever the depth.
+    let mut children = Vec::new();
+    below(&Field::new(""), schema, |_, child| children.push(child));
+    for child in children {
+        visit(child, act);
+    }
+}
+
+/// What the place of a schema forbids below it.
+#[derive(Clone, Copy, Default)]
+struct Context {
+    /// Why no default may be given.
+    no_defaults: Option<&'static str>,
+    /// Within the metadata, kind or version of a whole object.
+    in_metadata: bool,
+    tolerated: Tolerated,
+}
+
 /// A whole schema; `with_status` if its kind has a status of its own.
-pub(super) fn check(at: &Field, root: ValueRef, with_status: bool, errors: &mut Errors) {
-    let before = errors.len();
-    let kind = root.get("type").str_or_empty();
-    if with_status && !matches!(kind, "" | "object") {
-        let detail = "only \"object\" is allowed as the type at the root of the schema if the status subresource is \
-                      enabled";
-        errors.invalid(at.child("type"), kind, detail);
+pub(super) fn check(at: &Field, root: ValueRef, with_status: bool, tolerated: Tolerated, errors: &mut Errors) {
+    if with_status {
+        at_root(at, root, errors);
     }
     if root.get("nullable").as_bool() == Some(true) {
         errors.forbidden(at.child("nullable"), "nullable cannot be true at the root");
     }
-    node(at, root, errors);
-    // What is not well formed is not asked whether it is structural; the root's type is.
-    let plain = errors.len() == before || with_status && kind != "object" && errors.len() == before + 1;
-    if plain {
+    // What cannot be read is not asked whether it is structural.
+    if readable(root) && !tolerated.structure {
         structural::check(at, root, errors);
+    }
+    node(at, root, true, Context { tolerated, ..Context::default() }, errors);
+}
+
+/// What the root of a schema may say if the status is validated apart.
+const AT_ROOT: [(&str, &str); 22] = [
+    ("description", "Description"),
+    ("type", "Type"),
+    ("format", "Format"),
+    ("title", "Title"),
+    ("maximum", "Maximum"),
+    ("exclusiveMaximum", "ExclusiveMaximum"),
+    ("minimum", "Minimum"),
+    ("exclusiveMinimum", "ExclusiveMinimum"),
+    ("maxLength", "MaxLength"),
+    ("minLength", "MinLength"),
+    ("pattern", "Pattern"),
+    ("maxItems", "MaxItems"),
+    ("minItems", "MinItems"),
+    ("uniqueItems", "UniqueItems"),
+    ("multipleOf", "MultipleOf"),
+    ("required", "Required"),
+    ("items", "Items"),
+    ("properties", "Properties"),
+    ("externalDocs", "ExternalDocs"),
+    ("example", "Example"),
+    ("x-kubernetes-preserve-unknown-fields", "XPreserveUnknownFields"),
+    ("x-kubernetes-validations", "XValidations"),
+];
+
+fn at_root(at: &Field, root: ValueRef, errors: &mut Errors) {
+    let kind = root.get("type").str_or_empty();
+    if !matches!(kind, "" | "object") {
+        let detail = "only \"object\" is allowed as the type at the root of the schema if the status subresource is \
+                      enabled";
+        return errors.invalid(at.child("type"), kind, detail);
+    }
+    let known = |name: &str| AT_ROOT.iter().any(|(allowed, _)| *allowed == name);
+    // A flag that is false is not set, and neither is an empty text; an empty list is.
+    let set = |value: ValueRef| value.as_bool() != Some(false) && !value.is_none() && !value.is_str("");
+    if root.entries().any(|(name, value)| name != "nullable" && set(value) && !known(name)) || is_nullable(root) {
+        let names: Vec<&str> = AT_ROOT.iter().map(|(_, name)| *name).collect();
+        let detail = format!(
+            "only [{}] fields are allowed at the root of the schema if the status subresource is enabled",
+            names.join(" ")
+        );
+        errors.invalid(at, &root, detail);
     }
 }
 
+fn is_nullable(schema: ValueRef) -> bool {
+    schema.get("nullable").as_bool() == Some(true)
+}
+
+/// Whether a schema says only what schemas may say.
+fn readable(schema: ValueRef) -> bool {
+    let plain = NOT_SUPPORTED.iter().all(|member| crate::values::is_blank(schema.get(member)))
+        && schema.get("items").index(0).is_none()
+        && schema.get("x-kubernetes-preserve-unknown-fields").as_bool() != Some(false);
+    let mut all = plain;
+    below(&Field::new(""), schema, |_, child| all = all && readable(child));
+    all
+}
+
 /// The schemas below this one, with their places.
-fn below(at: &Field, schema: ValueRef, mut visit: impl FnMut(&Field, ValueRef)) {
+fn below<'a>(at: &Field, schema: ValueRef<'a>, mut visit: impl FnMut(&Field, ValueRef<'a>)) {
     for member in ["properties", "definitions", "patternProperties"] {
         let place = at.child(member);
         for (key, value) in schema.get(member).entries() {
@@ -58,69 +173,70 @@ fn below(at: &Field, schema: ValueRef, mut visit: impl FnMut(&Field, ValueRef)) 
     }
 }
 
-fn node(at: &Field, schema: ValueRef, errors: &mut Errors) {
-    for member in NOT_SUPPORTED {
-        if !crate::values::is_blank(schema.get(member)) {
-            errors.forbidden(at.child(member), format!("{member} is not supported"));
-        }
-    }
-    let kind = schema.get("type").str_or_empty();
-    if kind == "null" {
-        let detail = "type cannot be set to null, use nullable as an alternative";
-        errors.forbidden(at.child("type"), detail);
-    } else if !kind.is_empty() {
-        errors.one_of(at.child("type"), kind, &TYPES);
-    }
+fn node(at: &Field, schema: ValueRef, root: bool, context: Context, errors: &mut Errors) {
+    supported(at, schema, context, errors);
     if schema.get("uniqueItems").as_bool() == Some(true) {
         let detail = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic";
         errors.forbidden(at.child("uniqueItems"), detail);
-    }
-    let pattern = schema.get("pattern").str_or_empty();
-    if let Some(wrong) = unclosed(pattern) {
-        let detail = format!("must be a valid regular expression, but isn't: error parsing regexp: {wrong}");
-        errors.invalid(at.child("pattern"), pattern, detail);
     }
     let more = schema.get("additionalProperties");
     if !more.is_none() && more.as_bool() != Some(true) && !schema.get("properties").is_empty() {
         let detail = "additionalProperties and properties are mutual exclusive";
         errors.forbidden(at.child("additionalProperties"), detail);
     }
+    let embedded = structural::flag(schema, "x-kubernetes-embedded-resource");
+    below(at, schema, |place, child| {
+        let mut context = context;
+        let member = |name: &str| place.is_child_of(at, name);
+        if member("additionalProperties") && context.in_metadata {
+            context.no_defaults = Some("inside additionalProperties applying to object metadata");
+        }
+        for (name, why) in [
+            ("metadata", "in top-level metadata"),
+            ("kind", "in top-level kind"),
+            ("apiVersion", "in top-level apiVersion"),
+        ] {
+            if (root || embedded) && place.is_property_of(at, name) {
+                context.in_metadata = true;
+                context.no_defaults = if root { Some(why) } else { context.no_defaults };
+            }
+        }
+        node(place, child, false, context, errors);
+    });
     if let Some(false) = schema.get("x-kubernetes-preserve-unknown-fields").as_bool() {
         let place = at.child("x-kubernetes-preserve-unknown-fields");
         errors.invalid(place, &false, "must be true or undefined");
     }
     map_type(at, schema, errors);
-    list_type(at, schema, errors);
+    list_type(at, schema, context.tolerated, errors);
+    if !context.tolerated.keys {
+        present_keys(at, schema, errors);
+    }
     rules(at, schema, errors);
-    below(at, schema, |at, schema| node(at, schema, errors));
 }
 
-/// The commonest mistakes in a pattern: brackets that do not match, and nothing to repeat.
-fn unclosed(pattern: &str) -> Option<String> {
-    let (mut depth, mut class, mut escaped) = (0usize, None, false);
-    for (index, c) in pattern.char_indices() {
-        if std::mem::take(&mut escaped) {
-            continue;
-        }
-        match c {
-            '\\' => escaped = true,
-            ']' if class.is_some_and(|start| index > start + 1) => class = None,
-            _ if class.is_some() => {}
-            '[' => class = Some(index),
-            '(' => depth += 1,
-            ')' if depth == 0 => return Some(format!("unexpected ): `{pattern}`")),
-            ')' => depth -= 1,
-            '*' | '+' | '?' if index == 0 => {
-                return Some(format!("missing argument to repetition operator: `{c}`"));
-            }
-            _ => {}
+fn supported(at: &Field, schema: ValueRef, context: Context, errors: &mut Errors) {
+    let kind = schema.get("type").str_or_empty();
+    if !kind.is_empty() && !context.tolerated.types {
+        errors.one_of(at.child("type"), kind, &TYPES);
+    }
+    if let Some(why) = context.no_defaults.filter(|_| !schema.get("default").is_none()) {
+        errors.forbidden(at.child("default"), format!("must not be set {why}"));
+    }
+    for member in NOT_SUPPORTED {
+        if !crate::values::is_blank(schema.get(member)) {
+            errors.forbidden(at.child(member), format!("{member} is not supported"));
         }
     }
-    match (class, depth, escaped) {
-        (Some(start), ..) => Some(format!("missing closing ]: `{}`", &pattern[start..])),
-        (None, 1.., _) => Some(format!("missing closing ): `{pattern}`")),
-        (None, 0, true) => Some("trailing backslash at end of expression: ``".to_owned()),
-        _ => None,
+    if kind == "null" {
+        let detail = "type cannot be set to null, use nullable as an alternative";
+        errors.forbidden(at.child("type"), detail);
+    }
+    if !schema.get("items").index(0).is_none() {
+        errors.forbidden(at.child("items"), "items must be a schema object and not an array");
+    }
+    if context.in_metadata && structural::flag(schema, "x-kubernetes-embedded-resource") {
+        errors.forbidden(at.child("x-kubernetes-embedded-resource"), "must not be used inside of resource meta");
     }
 }
 
@@ -140,7 +256,7 @@ fn map_type(at: &Field, schema: ValueRef, errors: &mut Errors) {
     }
 }
 
-fn list_type(at: &Field, schema: ValueRef, errors: &mut Errors) {
+fn list_type(at: &Field, schema: ValueRef, tolerated: Tolerated, errors: &mut Errors) {
     let (kind, keys) = (schema.get(LIST_TYPE).as_str(), schema.get(MAP_KEYS));
     let Some(kind) = kind else {
         if !keys.is_empty() {
@@ -149,30 +265,35 @@ fn list_type(at: &Field, schema: ValueRef, errors: &mut Errors) {
         return;
     };
     needs_type(at, schema, "array", LIST_TYPE, errors);
+    if schema.get("type").is_str("array") && !tolerated.sets {
+        atomic_items(at, schema, errors);
+    }
     errors.one_of(at.child(LIST_TYPE), kind, &["atomic", "set", "map"]);
     if kind != "map" && !keys.is_empty() {
         errors.invalid(at.child(LIST_TYPE), kind, "must be map if x-kubernetes-list-map-keys is non-empty");
     }
+    if kind == "map" {
+        map_keys(at, schema, errors);
+    }
+}
+
+/// The items of a set are single values.
+fn atomic_items(at: &Field, schema: ValueRef, errors: &mut Errors) {
     let (items, place) = (schema.get("items"), at.child("items"));
-    match kind {
-        "map" => map_keys(at, schema, errors),
-        "set" if items.get("type").is_str("object") && !items.get(MAP_TYPE).is_str("atomic") => {
-            let detail = "must be atomic as item of a list with x-kubernetes-list-type=set";
-            match items.get(MAP_TYPE).as_str() {
-                None => errors.invalid(place.child(MAP_TYPE), &Nothing, detail),
-                Some(kind) => errors.invalid(place.child(MAP_TYPE), kind, detail),
-            }
+    if !schema.get(LIST_TYPE).is_str("set") {
+        return;
+    }
+    let list = items.get(LIST_TYPE);
+    let detail = "must be atomic as item of a list with x-kubernetes-list-type=set";
+    match items.get("type").str_or_empty() {
+        "array" if list.as_str().is_some_and(|kind| kind != "atomic") => {
+            errors.invalid(place.child(LIST_TYPE), list.str_or_empty(), detail);
         }
-        "set"
-            if items.get("type").is_str("array")
-                && items.get(LIST_TYPE).as_str().is_some_and(|kind| kind != "atomic") =>
-        {
-            let detail = "must be atomic as item of a list with x-kubernetes-list-type=set";
-            errors.invalid(place.child(LIST_TYPE), items.get(LIST_TYPE).str_or_empty(), detail);
-        }
-        "set" if items.get("nullable").as_bool() == Some(true) => {
-            errors.forbidden(place.child("nullable"), "cannot be nullable when x-kubernetes-list-type is set");
-        }
+        // The value that is shown is that of the list type, in the reference too.
+        "object" if !items.get(MAP_TYPE).is_str("atomic") => match list.as_str() {
+            None => errors.invalid(place.child(MAP_TYPE), &Nothing, detail),
+            Some(kind) => errors.invalid(place.child(MAP_TYPE), kind, detail),
+        },
         _ => {}
     }
 }
@@ -181,7 +302,7 @@ fn list_type(at: &Field, schema: ValueRef, errors: &mut Errors) {
 fn map_keys(at: &Field, schema: ValueRef, errors: &mut Errors) {
     let (keys, items, place) = (schema.get(MAP_KEYS), schema.get("items"), at.child("items"));
     if keys.is_empty() {
-        return errors.required(at.child(MAP_KEYS), "must not be empty if x-kubernetes-list-type is map");
+        errors.required(at.child(MAP_KEYS), "must not be empty if x-kubernetes-list-type is map");
     }
     if items.is_none() {
         return errors.required(place, "must have a schema if x-kubernetes-list-type is map");
@@ -193,35 +314,51 @@ fn map_keys(at: &Field, schema: ValueRef, errors: &mut Errors) {
     }
     let properties = place.child("properties");
     let mut seen = BTreeSet::new();
-    let mut unknown = false;
-    for (index, key) in keys.iter().enumerate() {
+    for key in keys.iter() {
         let key = key.str_or_empty();
         let property = items.get("properties").get(key);
-        if !seen.insert(key) {
-            errors.duplicate(at.child(MAP_KEYS).index(index), key);
-        }
         if property.is_none() {
-            unknown = true;
-            continue;
-        }
-        let (here, kind) = (properties.key(key), property.get("type").str_or_empty());
-        if matches!(kind, "array" | "object") {
+            errors.invalid(at.child(MAP_KEYS), &keys, "entries must all be names of item properties");
+        } else if matches!(property.get("type").str_or_empty(), "array" | "object") {
             let detail = "must be a scalar type if parent array's x-kubernetes-list-type is map";
+            let here = properties.key(key);
             errors.invalid(here.child("type"), kind, detail);
         }
-        if property.get("nullable").as_bool() == Some(true) {
-            let detail = "this property is in x-kubernetes-list-map-keys, so it cannot be nullable";
-            errors.forbidden(here.child("nullable"), detail);
+        if !seen.insert(key) {
+            errors.invalid(at.child(MAP_KEYS), &keys, "must not contain duplicate entries");
+        }
+    }
+}
+
+/// Items that are told apart are there, and so is what tells them apart.
+fn present_keys(at: &Field, schema: ValueRef, errors: &mut Errors) {
+    let (kind, items, place) = (schema.get(LIST_TYPE).str_or_empty(), schema.get("items"), at.child("items"));
+    if !matches!(kind, "set" | "map") || items.is_none() {
+        return;
+    }
+    if is_nullable(items) {
+        errors.forbidden(place.child("nullable"), format!("cannot be nullable when x-kubernetes-list-type is {kind}"));
+    }
+    if kind == "set" {
+        return;
+    }
+    let properties = place.child("properties");
+    for key in schema.get(MAP_KEYS).iter() {
+        let key = key.str_or_empty();
+        let (property, here) = (items.get("properties").get(key), properties.key(key));
+        if property.is_none() {
+            continue;
         }
         let required = items.get("required").iter().any(|one| one.is_str(key));
-        if !required && property.get("default").is_absent() {
+        if !required && property.get("default").is_none() {
             let detail = "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required \
                           property";
             errors.required(here.child("default"), detail);
         }
-    }
-    if unknown {
-        errors.invalid(at.child(MAP_KEYS), &keys, "entries must all be names of item properties");
+        if is_nullable(property) {
+            let detail = "this property is in x-kubernetes-list-map-keys, so it cannot be nullable";
+            errors.forbidden(here.child("nullable"), detail);
+        }
     }
 }
 
@@ -232,12 +369,11 @@ fn rules(at: &Field, schema: ValueRef, errors: &mut Errors) {
     for (index, rule) in schema.get(RULES).iter().enumerate() {
         let at = list.index(index);
         let text = |name| rule.get(name).str_or_empty();
+        let message = text("message");
         if text("rule").trim().is_empty() {
             errors.required(at.child("rule"), "rule is not specified");
-        }
-        let message = text("message");
-        if !message.is_empty() && message.trim().is_empty() {
-            errors.invalid(at.child("message"), message, "message must be non-empty if specified");
+        } else if !message.is_empty() && message.trim().is_empty() {
+            errors.invalid(at.child("message"), message, "must be non-empty if specified");
         } else if message.trim().contains(['\n', '\r']) {
             errors.invalid(at.child("message"), message, "must not contain line breaks");
         } else if message.is_empty() && text("rule").trim().contains(['\n', '\r']) {
@@ -250,6 +386,12 @@ fn rules(at: &Field, schema: ValueRef, errors: &mut Errors) {
         }
         errors.may_be_one_of(at.child("reason"), rule.get("reason"), &reasons);
         let path = text("fieldPath");
+        if !path.is_empty() && path.trim().is_empty() {
+            errors.invalid(at.child("fieldPath"), path, "must be non-empty if specified");
+        }
+        if path.contains(['\n', '\r']) {
+            errors.invalid(at.child("fieldPath"), path, "must not contain line breaks");
+        }
         if !path.is_empty() && !leads_somewhere(path, schema) {
             errors.invalid(at.child("fieldPath"), path, "must be a valid path");
         }

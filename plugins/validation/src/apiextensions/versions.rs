@@ -6,6 +6,7 @@ use portcullis_sdk::ValueRef;
 
 use crate::shown::Shown;
 use crate::shown::Typed;
+use crate::values::same;
 use crate::{Errors, Field, SPEC, formats};
 
 /// Versions for a message.
@@ -24,27 +25,9 @@ pub(super) fn check(spec: ValueRef, errors: &mut Errors) {
     let (versions, list) = (spec.get("versions"), SPEC.child("versions"));
     let mut names = BTreeSet::new();
     let (mut stored, mut unique) = (0, true);
-    for (index, version) in versions.iter().enumerate() {
-        let at = list.index(index);
-        let name = version.get("name").str_or_empty();
+    for version in versions.iter() {
         stored += usize::from(version.get("storage").as_bool() == Some(true));
-        unique &= names.insert(name);
-        let wrong = formats::dns_1035_label(name);
-        if !wrong.is_empty() {
-            errors.invalid(at.child("name"), name, wrong.join(","));
-        }
-        let warning = version.get("deprecationWarning");
-        if let Some(text) = warning.as_str() {
-            let place = at.child("deprecationWarning");
-            if version.get("deprecated").as_bool() != Some(true) {
-                errors.invalid(place, text, "can only be set for deprecated versions");
-            }
-            if text.is_empty() {
-                errors.invalid(place, text, "must not be an empty string");
-            } else if text.len() > 256 {
-                errors.invalid(place, text, "must be <= 256 characters long");
-            }
-        }
+        unique &= names.insert(version.get("name").str_or_empty());
     }
     if !unique {
         errors.invalid(list, &Versions(versions), "must contain unique version names");
@@ -59,21 +42,39 @@ pub(super) fn check(spec: ValueRef, errors: &mut Errors) {
     }
 }
 
-/// A path such as `.spec.replicas`, without lists.
-fn simple_path(at: Field, path: &str, roots: &[&str], errors: &mut Errors) {
-    let part = |part: &str| {
-        !part.is_empty()
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-            && !part.starts_with(|c: char| c.is_ascii_digit())
-    };
-    if path.is_empty() {
-        return errors.required(at, "");
+/// The name of a version, and the warning that its use gives.
+pub(super) fn head(at: &Field, version: ValueRef, errors: &mut Errors) {
+    let name = version.get("name").str_or_empty();
+    let wrong = formats::dns_1035_label(name);
+    if !wrong.is_empty() {
+        errors.invalid(at.child("name"), name, wrong.join(","));
     }
-    let good = path.strip_prefix('.').is_some_and(|rest| rest.split('.').all(part));
-    if !good {
-        errors.invalid(at, path, "should be a simple json path in dot notation");
+    let Some(text) = version.get("deprecationWarning").as_str() else { return };
+    let mut wrong = |detail: &str| errors.invalid(at.child("deprecationWarning"), text, detail);
+    if version.get("deprecated").as_bool() != Some(true) {
+        return wrong("can only be set for deprecated versions");
+    }
+    if text.len() > 256 {
+        wrong("must be <= 256 characters long");
+    }
+    if text.is_empty() {
+        wrong("must not be an empty string");
+    }
+    // Of all spaces, only the common one is printed.
+    let hidden = |c: char| c.is_control() || (c.is_whitespace() && c != ' ');
+    if let Some((index, _)) = text.char_indices().find(|(_, c)| hidden(*c)) {
+        let detail =
+            format!("must only contain printable UTF-8 characters; non-printable character found at index {index}");
+        wrong(&detail);
+    }
+}
+
+/// A path such as `.spec.replicas`, which begins with one of `roots`; what those are is said in `under`.
+fn simple_path(at: Field, path: &str, roots: &[&str], under: &str, errors: &mut Errors) {
+    if !path.starts_with('.') {
+        errors.invalid(at, path, "must be a simple json path starting with .");
     } else if !roots.is_empty() && !roots.iter().any(|root| path.starts_with(root)) {
-        errors.invalid(at, path, format!("should be a json path under {}", roots.join(" or ")));
+        errors.invalid(at, path, format!("should be a json path under {under}"));
     }
 }
 
@@ -84,11 +85,16 @@ pub(super) fn subresources(at: &Field, version: ValueRef, errors: &mut Errors) {
         return;
     }
     let text = |name| scale.get(name).str_or_empty();
-    simple_path(at.child("specReplicasPath"), text("specReplicasPath"), &[".spec."], errors);
-    simple_path(at.child("statusReplicasPath"), text("statusReplicasPath"), &[".status."], errors);
-    if !text("labelSelectorPath").is_empty() {
-        let roots = [".spec.", ".status."];
-        simple_path(at.child("labelSelectorPath"), text("labelSelectorPath"), &roots, errors);
+    for (member, roots, under) in [
+        ("specReplicasPath", &[".spec."][..], ".spec"),
+        ("statusReplicasPath", &[".status."], ".status"),
+        ("labelSelectorPath", &[".spec.", ".status."], "either .spec or .status"),
+    ] {
+        match text(member) {
+            "" if member == "labelSelectorPath" => {}
+            "" => errors.required(at.child(member), ""),
+            path => simple_path(at.child(member), path, roots, under, errors),
+        }
     }
 }
 
@@ -99,27 +105,31 @@ pub(super) fn columns(at: &Field, version: ValueRef, errors: &mut Errors) {
         let at = list.index(index);
         let text = |name| column.get(name).str_or_empty();
         errors.needs(at.child("name"), text("name"));
+        let one_of = |allowed: &[&str]| format!("must be one of {}", allowed.join(","));
+        let types = ["boolean", "date", "integer", "number", "string"];
         if text("type").is_empty() {
-            errors.required(at.child("type"), "must be one of boolean, date, integer, number, string");
-        } else {
-            errors.one_of(at.child("type"), text("type"), &["boolean", "date", "integer", "number", "string"]);
+            errors.required(at.child("type"), one_of(&types));
+        } else if !types.contains(&text("type")) {
+            errors.invalid(at.child("type"), text("type"), one_of(&types));
         }
-        let formats = ["", "byte", "date", "date-time", "double", "float", "int32", "int64", "password"];
-        errors.one_of(at.child("format"), text("format"), &formats);
+        let formats = ["byte", "date", "date-time", "double", "float", "int32", "int64", "password"];
+        if !text("format").is_empty() && !formats.contains(&text("format")) {
+            errors.invalid(at.child("format"), text("format"), one_of(&formats));
+        }
         let path = text("jsonPath");
-        if errors.needs(at.child("jsonPath"), path) && !path.starts_with(['.', '[', '{']) {
-            let detail = format!("does not start with '.': {path}");
-            errors.invalid(at.child("jsonPath"), path, detail);
+        if errors.needs(at.child("JSONPath"), path) {
+            simple_path(at.child("JSONPath"), path, &[], "", errors);
         }
     }
 }
 
-/// Fields that lists can be narrowed down by.
-pub(super) fn selectable(at: &Field, version: ValueRef, errors: &mut Errors) {
+/// Fields that lists can be narrowed down by. `old` is the version as it was: as many as it had, it may keep.
+pub(super) fn selectable(at: &Field, version: ValueRef, old: ValueRef, errors: &mut Errors) {
     let (fields, list) = (version.get("selectableFields"), at.child("selectableFields"));
     let root = version.get("schema").get("openAPIV3Schema");
-    if fields.len() > 8 {
-        errors.too_many(list, fields.len(), 8);
+    if !fields.is_empty() && root.is_none() {
+        let detail = "may only be set when `version.schema.openAPIV3Schema` is not included";
+        return errors.invalid(list, "", detail);
     }
     let mut seen = BTreeSet::new();
     for (index, field) in fields.iter().enumerate() {
@@ -129,26 +139,43 @@ pub(super) fn selectable(at: &Field, version: ValueRef, errors: &mut Errors) {
             errors.required(at, "");
             continue;
         }
-        if path.starts_with(".metadata") {
-            errors.invalid(at, path, "is an invalid path: does not refer to a valid field");
-        } else {
-            selects(at, path, root, errors);
+        let schema = match selected(path, root) {
+            Ok(schema) => schema,
+            Err(why) => {
+                errors.invalid(at, path, format!("is an invalid path: {why}"));
+                continue;
+            }
+        };
+        if path.split('.').nth(1) == Some("metadata") {
+            errors.invalid(at, path, "must not point to fields in metadata");
+        }
+        if !matches!(schema.get("type").str_or_empty(), "string" | "boolean" | "integer") {
+            let detail = "must point to a field of type string, boolean or integer. Enum string fields and strings with \
+                          formats are allowed.";
+            errors.invalid(at, path, detail);
         }
         errors.unique(&mut seen, at, path);
     }
+    let kept = old.get("selectableFields").len() > MOST_SELECTABLE && same(fields, old.get("selectableFields"));
+    if seen.len() > MOST_SELECTABLE && !kept {
+        errors.too_many(list, seen.len(), MOST_SELECTABLE);
+    }
 }
 
-fn selects(at: Field, path: &str, root: ValueRef, errors: &mut Errors) {
+const MOST_SELECTABLE: usize = 8;
+
+/// The schema of the field that a path leads to; the texts are the reference's.
+fn selected<'a>(path: &str, root: ValueRef<'a>) -> Result<ValueRef<'a>, &'static str> {
+    if path.contains('[') {
+        return Err("path contains array notation, which is not allowed");
+    }
+    let Some(rest) = path.strip_prefix('.') else { return Err("expected [ or . but got: ") };
     let mut schema = root;
-    for part in path.trim_start_matches('.').split('.') {
+    for part in rest.split('.') {
         schema = schema.get("properties").get(part);
+        if schema.is_none() {
+            return Err("does not refer to a valid field");
+        }
     }
-    if schema.is_none() {
-        return errors.invalid(at, path, "is an invalid path: does not refer to a valid field");
-    }
-    if !matches!(schema.get("type").str_or_empty(), "string" | "boolean" | "integer") {
-        let detail = "must point to a field of type string, boolean or integer. Enum string fields and strings with \
-                      formats are allowed.";
-        errors.invalid(at, path, detail);
-    }
+    Ok(schema)
 }
