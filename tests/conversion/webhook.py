@@ -38,7 +38,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
             print(review["apiVersion"].rsplit("/", 1)[1], version.rsplit("/", 1)[1], len(objects), file=file)
         mode = os.path.join(os.path.dirname(log), "mode")
         mistake = open(mode).read().strip() if os.path.exists(mode) else ""
-        assert not any("resourceVersion" in obj["metadata"] for obj in objects), objects
         response = {
             "uid": request["uid"],
             "result": {"status": "Success"},

@@ -22,7 +22,7 @@ use portcullis_machinery::definition::{Registry, RuntimeConfig};
 use portcullis_machinery::{Status, Value};
 use portcullis_storage::cache::{CacheHub, HubOptions};
 use portcullis_storage::embedded::{EmbeddedOptions, EmbeddedStore};
-use portcullis_storage::{Expect, Store as _, Tenant};
+use portcullis_storage::{Expect, Tenant};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 

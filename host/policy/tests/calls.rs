@@ -373,4 +373,9 @@ fn the_other_stages_answer() {
         (findings.errors[0].error_type, findings.errors[0].field.as_str()),
         (FieldErrorType::Duplicate, "alice")
     );
+
+    let policy = load(guest(Stage::Converter).call(case(1) + &text(2052)));
+    assert_eq!(policy.call_converter(&document), Ok(Err("alice".to_owned())));
+    let policy = load(guest(Stage::Converter).call(one(2052) + &text(6000)));
+    assert_eq!(policy.call_converter(&document), Ok(Ok(vec!["alice".to_owned()])));
 }

@@ -33,7 +33,8 @@ impl<'a> Field<'a> {
 
     /// Whether this is the member `name` of `parent`.
     pub fn is_child_of(&self, parent: &Field, name: &str) -> bool {
-        matches!(self.part, Part::Name(part) if part == name) && self.parent.is_some_and(|mine| std::ptr::eq(mine, parent))
+        matches!(self.part, Part::Name(part) if part == name)
+            && self.parent.is_some_and(|mine| std::ptr::eq(mine, parent))
     }
 
     /// Whether this is the entry `key` of the properties of `parent`.

@@ -20,8 +20,9 @@ pub const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 /// How long to wait between looks at instances that are held by finalizers of their own: at first, and at most.
 const WAIT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// How long a definition ends before its instances are looked at: requests that found it before may still store one.
-const SETTLE: Duration = Duration::from_secs(1);
+/// How long a definition ends before its instances are looked at: requests that found it before may still store one. It
+/// is longer if somebody changes the definition meanwhile.
+const SETTLE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
 
 /// Marks a definition that is about to be deleted: it is held, and says that its instances go.
 pub fn begin(crd: &mut Value) {
@@ -59,10 +60,12 @@ pub async fn run(
         names::set_condition(&mut crd, "Terminating", "True", "InstanceDeletionInProgress", message);
         Ok(crd)
     };
-    internal::change_status(server, definitions, name, Box::new(in_progress)).await?;
-    tokio::select! {
-        () = shutdown.cancelled() => return Err(Status::unavailable("the server is stopping")),
-        () = tokio::time::sleep(SETTLE) => {}
+    let marked = internal::change_status(server, definitions, name, Box::new(in_progress)).await?;
+    tokio::time::sleep(SETTLE.0).await;
+    let found = cache_of(server, definitions).get(&definitions.key("", name), None).await;
+    let now = found.map_err(|error| store_error(&error))?.map(|found| found.revision.to_string());
+    if now.is_some_and(|now| now != object::resource_version(&marked)) {
+        tokio::time::sleep(SETTLE.1).await;
     }
     if let Some(instances) = stored_definition(crd) {
         remove_instances(server, &instances, shutdown).await?;

@@ -14,7 +14,7 @@ use portcullis_storage::{Expect, StoreError};
 use super::options::{DeleteOptions, ListOptions};
 use super::scope::store_error;
 use super::transform::respond_object;
-use super::{Scope, body, list};
+use super::{Scope, body, list, write};
 use crate::admission::reinvocation::Reinvocation;
 use crate::admission::{AdmissionAttributes, Operation};
 use crate::customresources::conversion;

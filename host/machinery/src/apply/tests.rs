@@ -15,6 +15,11 @@ fn field(name: &str, schema: SchemaRef, emit: Emit) -> Field {
     }
 }
 
+fn builtin_map() -> SchemaRef {
+    let shape = Shape::Map(Schema::plain(Shape::String));
+    std::sync::Arc::new(Schema { name: "".into(), go_type: "map[string]string".into(), shape })
+}
+
 fn list(items: SchemaRef, list_type: ListType, keys: &[&str]) -> SchemaRef {
     Schema::plain(Shape::List(ListShape { items, list_type, map_keys: keys.iter().map(|key| (*key).into()).collect() }))
 }
@@ -45,7 +50,8 @@ fn schema() -> SchemaRef {
         "Spec",
         vec![
             field("replicas", Schema::plain(Shape::Int32), some),
-            field("selector", map(), some),
+            // Atomic by its name, as such maps of built-in types are.
+            field("selector", builtin_map(), some),
             field("containers", list(container, ListType::Map, &["name"]), some),
         ],
     );

@@ -102,3 +102,6 @@ pub(super) fn prune(result: &mut Value, last: &Set, last_version: &str, managed:
         *result = back;
     }
 }
+
+#[cfg(test)]
+mod tests;

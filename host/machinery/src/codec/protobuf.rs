@@ -86,15 +86,14 @@ fn message_of(api_version: &str, kind: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::TABLE;
 
     #[test]
-    fn every_message_that_a_field_names_is_in_the_table() {
-        const SCALARS: [&str; 6] = ["string", "bytes", "bool", "int32", "int64", "double"];
+    fn every_message_that_a_field_holds_is_there() {
+        let scalars = ["string", "bytes", "bool", "int32", "int64", "double"];
         for (name, message) in TABLE.iter() {
-            for field in message.values() {
-                let known = SCALARS.contains(&field.kind.as_str()) || TABLE.contains_key(&field.kind);
-                assert!(known, "{name}.{}: {}", field.name, field.kind);
+            for field in message.values().filter(|field| !scalars.contains(&field.kind.as_str())) {
+                assert!(TABLE.contains_key(&field.kind), "{name}.{} holds {}", field.name, field.kind);
             }
         }
     }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 /// What every resource has.
 const HEAD: [(&str, &str); 2] =
-    [("apiVersion", "The version of the schema that the object is written in."), ("kind", "What the object is.")];
+    [("apiVersion", "APIVersion defines the schema that the object is written in."), ("kind", "Kind says what the object is.")];
 
 /// Keywords that OpenAPI 2 does not have, or that its readers take wrongly.
 const NOT_IN_V2: [&str; 6] = ["allOf", "anyOf", "oneOf", "not", "nullable", "default"];
@@ -12,6 +12,11 @@ const NOT_IN_V2: [&str; 6] = ["allOf", "anyOf", "oneOf", "not", "nullable", "def
 /// The document of a kind. `metadata` is the reference to the metadata's type.
 pub(super) fn document(schema: &Value, metadata: Option<Value>, v2: bool) -> Value {
     let mut document = schema.clone();
+    // Readers of OpenAPI 2 would take the properties that are told for all that there are.
+    let open = v2 && schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true));
+    if open {
+        return json!({"type": "object"});
+    }
     if !document.is_object() {
         document = json!({"type": "object"});
     }

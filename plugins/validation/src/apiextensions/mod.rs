@@ -235,7 +235,8 @@ fn approval(review: &Review, errors: &mut Errors) {
     }
     let state = |object: ValueRef<'_>| {
         let text = object.get("metadata").get("annotations").get(APPROVED).str_or_empty();
-        let url = ["http://", "https://"].iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
+        let url =
+            ["http://", "https://"].iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
         match text {
             "" => "missing",
             text if text.starts_with("unapproved") => "bypassed",
@@ -250,7 +251,9 @@ fn approval(review: &Review, errors: &mut Errors) {
     let at = Field::new("metadata").child("annotations").key(APPROVED).to_string();
     let see = "see https://github.com/kubernetes/enhancements/pull/1111";
     match new {
-        "missing" => errors.required(at, format!("protected groups must have approval annotation \"{APPROVED}\", {see}")),
+        "missing" => {
+            errors.required(at, format!("protected groups must have approval annotation \"{APPROVED}\", {see}"))
+        }
         "invalid" => {
             let detail = format!(
                 "protected groups must have approval annotation \"{APPROVED}\" with either a URL or a reason starting \

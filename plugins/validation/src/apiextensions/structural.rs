@@ -159,9 +159,9 @@ fn whole_objects(at: &Field, schema: ValueRef, level: Level, errors: &mut Errors
     }
     let properties = metadata.get("properties");
     let names = properties.entries().all(|(name, _)| matches!(name, "name" | "generateName"));
-    let nothing_else = metadata.entries().all(|(name, value)| {
-        matches!(name, "type" | "properties" | "default") || crate::values::is_blank(value)
-    });
+    let nothing_else = metadata
+        .entries()
+        .all(|(name, value)| matches!(name, "type" | "properties" | "default") || crate::values::is_blank(value));
     if !names || !nothing_else {
         let detail = "must not specify anything other than name and generateName, but metadata is implicitly specified";
         errors.forbidden(place, detail);
@@ -208,12 +208,12 @@ fn restriction(at: &Field, one: ValueRef, choice: bool, errors: &mut Errors) {
         restriction(&list.key(name), property, false, errors);
     }
     for (member, detail) in DEFINING {
-        // A default may be any value, even an empty one.
+        let value = one.get(member);
         let set = match member {
-            "default" | "additionalProperties" => {
-                !one.get(member).is_none() && one.get(member).as_bool() != Some(false)
-            }
-            _ => !crate::values::is_blank(one.get(member)),
+            // A default may be any value, even an empty one.
+            "default" => !value.is_none(),
+            "additionalProperties" => !value.is_none() && value.as_bool() != Some(false),
+            _ => !crate::values::is_blank(value),
         };
         if set {
             errors.forbidden(at.child(member), detail);

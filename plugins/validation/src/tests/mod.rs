@@ -1,5 +1,6 @@
 //! The rules against a few objects, and, where the corpus is at hand, against recorded answers ([`recorded`]).
 
+mod definitions;
 mod recorded;
 
 use portcullis_sdk::testing::project;

@@ -116,7 +116,8 @@ async fn what_cannot_be_converted_is_not_half_applied() {
         let (fixture, converter) = with_crd(plugin).await;
         converter.broken.store(true, Ordering::Relaxed);
         assert_eq!(fixture.admin("POST", V1, thing("v1", "a", "one")).await.0, 201);
-        let of = |version: &str| format!("conversion by plugin {plugin:?} for g.test/{version}, Kind=Thing failed: {why}");
+        let of =
+            |version: &str| format!("conversion by plugin {plugin:?} for g.test/{version}, Kind=Thing failed: {why}");
         for (method, path, body, from) in [
             ("GET", V2, Value::Null, "v1"),
             ("GET", "/apis/g.test/v2/things/a", Value::Null, "v1"),
