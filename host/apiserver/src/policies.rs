@@ -78,12 +78,7 @@ struct Step {
 struct Invocations;
 
 impl Invocations {
-    async fn of(
-        server: &Arc<ApiServer>,
-        plane: &Plane,
-        attributes: &AdmissionAttributes,
-        object: &Value,
-    ) -> Vec<Step> {
+    async fn of(server: &Arc<ApiServer>, plane: &Plane, attributes: &AdmissionAttributes, object: &Value) -> Vec<Step> {
         let mut steps = Vec::new();
         if exempt(attributes) {
             return steps;

@@ -227,10 +227,8 @@ impl Checker {
             let wanted = field_of_message(name, &field.field);
             if !wanted.as_ref().is_some_and(|wanted| fits(wanted, &given, &mut Bound::new())) {
                 let wanted = wanted.map_or_else(String::new, |wanted| wanted.to_string());
-                let what = format!(
-                    "expected type of field '{}' is '{wanted}' but provided type is '{given}'",
-                    field.field
-                );
+                let what =
+                    format!("expected type of field '{}' is '{wanted}' but provided type is '{given}'", field.field);
                 self.fail(entry.id, &what);
             }
         }

@@ -296,8 +296,7 @@ impl Estimator<'_> {
         if call.func_name == operators::OPT_SELECT {
             return sum.plus(Range::exactly(1)).plus(costs[0]);
         }
-        let overloads: Vec<&'static Overload> =
-            self.checked.overloads.get(&address(node)).cloned().unwrap_or_default();
+        let overloads: Vec<&'static Overload> = self.checked.overloads.get(&address(node)).cloned().unwrap_or_default();
         if overloads.is_empty() {
             return Range::default();
         }
@@ -430,9 +429,7 @@ impl Estimator<'_> {
                 }
                 (cost, None)
             }
-            ("validate", Some(_), [text]) => {
-                (self.size(text).part(TRAVERSE).part(FORMAT_REGEX * REGEX), None)
-            }
+            ("validate", Some(_), [text]) => (self.size(text).part(TRAVERSE).part(FORMAT_REGEX * REGEX), None),
             ("slice", Some(list), [start, end]) => {
                 let size = self.size(list);
                 let (start, end) = (literal(start).unwrap_or(0), literal(end).unwrap_or(size.max));
@@ -570,7 +567,8 @@ fn united(a: Entries, b: Entries) -> Entries {
 /// Whether a comprehension only gives a name to a value.
 fn is_bind(comprehension: &ComprehensionExpr) -> bool {
     let empty = matches!(&comprehension.iter_range.expr, Expr::List(list) if list.elements.is_empty());
-    let never = matches!(&comprehension.loop_cond.expr, Expr::Literal(LiteralValue::Boolean(goes_on)) if !*goes_on.inner());
+    let never =
+        matches!(&comprehension.loop_cond.expr, Expr::Literal(LiteralValue::Boolean(goes_on)) if !*goes_on.inner());
     empty && never
 }
 

@@ -176,9 +176,7 @@ impl<'p, 'a> Evaluator<'p, 'a> {
         match (select.test, found) {
             (true, found) => Ok(Val::Bool(found.is_some())),
             (false, Some(found)) => Ok(found),
-            (false, None)
-                if matches!(operand, Val::Object(..) | Val::Map(_) | Val::JsonMap(..) | Val::Message(_)) =>
-            {
+            (false, None) if matches!(operand, Val::Object(..) | Val::Map(_) | Val::JsonMap(..) | Val::Message(_)) => {
                 failed(format!("no such key: {}", select.field))
             }
             (false, None) => failed("no such overload"),

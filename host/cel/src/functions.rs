@@ -302,9 +302,9 @@ pub static TABLE: LazyLock<Table> = LazyLock::new(|| {
         let Some((params, result)) = rest.rsplit_once(')') else { return };
         let mut params: Vec<Type> = params.split(',').filter(|p| !p.is_empty()).map(type_of).collect();
         // A dot before the name is a method's, unless what is before it is no type but a namespace.
-        let method = head
-            .rsplit_once('.')
-            .filter(|(target, _)| !matches!(*target, "optional" | "sets" | "lists" | "format" | "ip" | "strings" | "jsonpatch" | "cel"));
+        let method = head.rsplit_once('.').filter(|(target, _)| {
+            !matches!(*target, "optional" | "sets" | "lists" | "format" | "ip" | "strings" | "jsonpatch" | "cel")
+        });
         let name = match method {
             Some((target, name)) => {
                 params.insert(0, type_of(target));

@@ -116,10 +116,7 @@ pub struct Program {
 
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Program")
-            .field("result", &self.result)
-            .field("cost", &self.cost)
-            .finish_non_exhaustive()
+        f.debug_struct("Program").field("result", &self.result).field("cost", &self.cost).finish_non_exhaustive()
     }
 }
 

@@ -193,7 +193,13 @@ impl<'a> Val<'a> {
             Self::Map(entries) => entries.len(),
             Self::JsonList(items, _) => items.len(),
             Self::JsonMap(members, _) | Self::Object(members, _) => members.len(),
-            Self::Ip(ip) => if ip.is_ipv4() { 4 } else { 16 },
+            Self::Ip(ip) => {
+                if ip.is_ipv4() {
+                    4
+                } else {
+                    16
+                }
+            }
             Self::Cidr(net) => usize::from(net.prefix_len()).div_ceil(8),
             _ => 1,
         };
@@ -269,10 +275,7 @@ impl<'a> Val<'a> {
                 let same = |(name, value): &(Rc<str>, Val<'a>)| b.field(name).is_some_and(|other| other.equals(value));
                 a.name == b.name && a.fields.len() == b.fields.len() && a.fields.iter().all(same)
             }
-            (
-                Self::Object(a, _) | Self::JsonMap(a, _),
-                Self::Object(b, _) | Self::JsonMap(b, _),
-            ) if a == b => true,
+            (Self::Object(a, _) | Self::JsonMap(a, _), Self::Object(b, _) | Self::JsonMap(b, _)) if a == b => true,
             (Self::Object(a, of), Self::Object(b, _) | Self::JsonMap(b, _)) => {
                 // What differs in JSON may be the same as values: numbers, and lists whose order does not matter.
                 let same = |(name, (json, _)): (&String, &(String, Type))| match (a.get(json), b.get(json)) {
@@ -290,7 +293,9 @@ impl<'a> Val<'a> {
             (Self::JsonList(_, of), _) if of.listed != Listed::Atomic => {
                 let (Some(a), Some(b)) = (self.items(), other.items()) else { return false };
                 let found = |item: &Self| match &of.listed {
-                    Listed::Map(keys) => a.iter().find(|one| one.same_keys(item, keys)).is_some_and(|one| one.equals(item)),
+                    Listed::Map(keys) => {
+                        a.iter().find(|one| one.same_keys(item, keys)).is_some_and(|one| one.equals(item))
+                    }
                     _ => a.iter().any(|one| one.equals(item)),
                 };
                 a.len() == b.len() && b.iter().all(found)

@@ -9,7 +9,7 @@ pub mod plugins;
 mod registry;
 
 pub use custom::{Conversion, CustomResource, ScalePaths};
-pub use registry::{Document, Group, Registry, RuntimeConfig};
+pub use registry::{Group, Registry, RuntimeConfig};
 
 use crate::schema::SchemaRef;
 

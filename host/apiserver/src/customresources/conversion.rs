@@ -219,9 +219,9 @@ fn without_version(value: &Value) -> Value {
 ///
 /// # Errors
 /// 500 if it cannot be converted, one way or the other.
-pub async fn to_store(scope: &Scope, value: &Value) -> Result<(Bytes, Value), Status> {
+pub async fn to_store(scope: &Scope, mut value: Value) -> Result<(Bytes, Value), Status> {
     let definition = &scope.definition;
-    let value = without_version(value);
+    object::meta_mut(&mut value).remove("resourceVersion");
     let storage = &definition.storage;
     if storage.version == definition.version && storage.group == definition.group {
         return Ok((codec::encode(&value), value));

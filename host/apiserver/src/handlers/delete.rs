@@ -159,7 +159,7 @@ async fn attempt(
         if options.dry_run || (new == *old && !finalizers_changed) {
             return Ok(Some((new, false)));
         }
-        let (bytes, mut answer) = conversion::to_store(scope, &new).await?;
+        let (bytes, mut answer) = conversion::to_store(scope, new).await?;
         let expect = Expect::ModRevision(existing.revision);
         return match scope.server.store.put(&existing.key, bytes, expect, None).await {
             Ok(revision) => {

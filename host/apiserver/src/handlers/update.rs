@@ -256,7 +256,7 @@ async fn finish(
             write::admit(of_part, of_admission, &Arc::new(part.clone())).await?;
         }
     }
-    let mut new = Arc::unwrap_or_clone(new);
+    let new = Arc::unwrap_or_clone(new);
     let over = object::deletion_timestamp(old).is_some()
         && object::finalizers(&new).next().is_none()
         && object::i64_at(old, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or(0) == 0
@@ -279,7 +279,7 @@ async fn finish(
     if same_but_for_times(&new, old) {
         return Ok(Some(((*old).clone(), false)));
     }
-    let (bytes, mut answer) = conversion::to_store(scope, &new).await?;
+    let (bytes, mut answer) = conversion::to_store(scope, new).await?;
     match store.put(&existing.key, bytes, expect, write::time_to_live(scope)).await {
         Ok(revision) => {
             object::set_version(&mut answer, revision);

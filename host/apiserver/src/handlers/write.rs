@@ -244,7 +244,7 @@ async fn create_prepared(
     scope.server.authorizer.check_escalation(&scope.cx.user, &scope.cx.info, &object, None)?;
     let object = Arc::new(object);
     validate(scope, attributes, &object).await?;
-    let mut object = Arc::unwrap_or_clone(object);
+    let object = Arc::unwrap_or_clone(object);
     let name = object::name(&object).to_owned();
     if name.is_empty() {
         return Err(Status::bad_request("Name parameter required."));
@@ -261,7 +261,7 @@ async fn create_prepared(
     if !matches!(object::resource_version(&object), "" | "0") {
         return Err(Status::failure(500, "", "resourceVersion should not be set on objects to be created"));
     }
-    let (bytes, mut answer) = conversion::to_store(scope, &object).await?;
+    let (bytes, mut answer) = conversion::to_store(scope, object).await?;
     match scope.server.store.put(&key, bytes, Expect::Absent, time_to_live(scope)).await {
         Ok(revision) => {
             object::set_version(&mut answer, revision);

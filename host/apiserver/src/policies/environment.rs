@@ -94,8 +94,13 @@ impl<'r> Facts<'r> {
             Some((from, to)) => (resource_of(to), kind_of(attributes, from, to)),
         };
         let request = request(attributes, &resource, &kind);
-        let mut environment =
-            Environment { facts: self, versions, object: Cow::Owned(Value::Null), old_object: Cow::Owned(Value::Null), request };
+        let mut environment = Environment {
+            facts: self,
+            versions,
+            object: Cow::Owned(Value::Null),
+            old_object: Cow::Owned(Value::Null),
+            request,
+        };
         environment.old_object = environment.to_wanted(old);
         environment.object = environment.to_wanted(object);
         environment
@@ -117,9 +122,7 @@ impl<'r> Environment<'r> {
     pub fn as_requested(&self) -> Value {
         let object = self.object.as_ref().clone();
         match &self.versions {
-            Some((from, to)) if is_whole(&object, to) => {
-                convert::from_storage(from, convert::to_storage(to, object))
-            }
+            Some((from, to)) if is_whole(&object, to) => convert::from_storage(from, convert::to_storage(to, object)),
             _ => object,
         }
     }
@@ -176,7 +179,8 @@ fn request(attributes: &AdmissionAttributes, resource: &GroupVersionName, kind: 
         |name: &GroupVersionName, what: &str| json!({"group": name.group, "version": name.version, what: name.name});
     let user = &attributes.user;
     let mut info = Map::new();
-    let extra: Map<String, Value> = user.extra.iter().map(|(key, values)| (key.clone(), values.clone().into())).collect();
+    let extra: Map<String, Value> =
+        user.extra.iter().map(|(key, values)| (key.clone(), values.clone().into())).collect();
     for (key, value) in [("username", json!(user.username)), ("uid", json!(user.uid)), ("groups", json!(user.groups))] {
         info.insert(key.to_owned(), value);
     }

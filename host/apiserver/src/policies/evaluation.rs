@@ -76,10 +76,7 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-fn run<'a>(
-    program: &portcullis_cel::Program,
-    variables: &Variables<'a>,
-) -> (Result<Val<'a>, EvalError>, u64) {
+fn run<'a>(program: &portcullis_cel::Program, variables: &Variables<'a>) -> (Result<Val<'a>, EvalError>, u64) {
     let mut budget = Budget { per_call: PER_CALL, left: u64::MAX };
     let result = program.run(variables, &mut budget);
     (result, u64::MAX - budget.left)

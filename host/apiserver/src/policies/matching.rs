@@ -96,9 +96,9 @@ impl Matcher {
             return None;
         }
         let equivalents = equivalents(server, attributes);
-        let found = rules.iter().find_map(|rule| {
-            equivalents.iter().find(|definition| rule.matches(attributes, &resource_of(definition)))
-        });
+        let found = rules
+            .iter()
+            .find_map(|rule| equivalents.iter().find(|definition| rule.matches(attributes, &resource_of(definition))));
         found.cloned().map(Match::Equivalent)
     }
 

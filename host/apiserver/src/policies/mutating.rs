@@ -160,12 +160,7 @@ fn patch(
 }
 
 /// The object that a mutation makes, in its type's form and with its defaults.
-fn made_of(
-    scope: &Scope,
-    kind: PatchType,
-    value: &Val<'_>,
-    environment: &Environment<'_>,
-) -> Result<Value, Failure> {
+fn made_of(scope: &Scope, kind: PatchType, value: &Val<'_>, environment: &Environment<'_>) -> Result<Value, Failure> {
     let definition = environment.wanted().unwrap_or(&scope.definition);
     let whole = object::kind(&environment.object) == definition.kind;
     let schema = whole.then_some(&definition.schema);

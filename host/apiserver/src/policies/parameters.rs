@@ -83,7 +83,8 @@ pub async fn of_binding(
     };
     let value = |found: &portcullis_storage::cache::CachedObject| {
         let value = found.value();
-        let converted = definition.storage.version != definition.version || definition.storage.group != definition.group;
+        let converted =
+            definition.storage.version != definition.version || definition.storage.group != definition.group;
         if converted { Arc::new(crate::strategy::convert::from_storage(definition, (*value).clone())) } else { value }
     };
     let found: Vec<Option<Arc<Value>>> = if reference.name.is_empty() {

@@ -9,11 +9,11 @@ use portcullis_machinery::status::Cause;
 use portcullis_machinery::{Status, Value, object};
 use serde_json::json;
 
+use super::Invocations;
 use super::compiled::Validation;
 use super::environment::{Environment, Facts, Sees};
 use super::evaluation::{ALL, Evaluation, conditions_hold};
 use super::hooks::{Binding, Hook};
-use super::Invocations;
 use crate::admission::AdmissionAttributes;
 use crate::context::Context;
 use crate::server::ApiServer;
@@ -136,7 +136,8 @@ fn audit(cx: &Context, hook: &Hook, binding: &Binding, denial: &Denial) {
 
 fn status(attributes: &AdmissionAttributes, object: &Value, reason: &str, message: String) -> Status {
     let resource = &attributes.resource;
-    let mut status = Status::forbidden(&resource.group, &resource.name, super::shown_name(attributes, object), &message);
+    let mut status =
+        Status::forbidden(&resource.group, &resource.name, super::shown_name(attributes, object), &message);
     let reason = if reason.is_empty() { "Invalid" } else { reason };
     status.code = match reason {
         "Unauthorized" => 401,

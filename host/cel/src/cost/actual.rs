@@ -11,9 +11,7 @@ pub fn of_call(name: &str, args: &[Val<'_>], result: Option<&Val<'_>>) -> u64 {
     let text = matches!(args.first(), Some(Val::String(_)));
     match name {
         "check" => CHECK,
-        "fieldSelector" | "labelSelector" => {
-            LIST + read(1, 1.0) + scaled(scaled(size(1), 0.5), (LIST + STRUCT) as f64)
-        }
+        "fieldSelector" | "labelSelector" => LIST + read(1, 1.0) + scaled(scaled(size(1), 0.5), (LIST + STRUCT) as f64),
         "isSorted" | "sum" | "max" | "min" | "indexOf" | "lastIndexOf" => args.first().map_or(0, traversal),
         "url" | "lowerAscii" | "upperAscii" | "substring" | "trim" | "jsonpatch.escapeKey" => read(0, 1.0),
         "cidr" | "isIP" | "isCIDR" | "quantity" | "isQuantity" | "semver" | "isSemver" => read(0, 1.0),

@@ -22,7 +22,11 @@ fn functions_of_libraries() {
         check(&format!("ip('{text}')"), (base, base), base);
         check(&format!("ip('{text}').family()"), (base + 1, base + 1), base + 1);
         check(&format!("ip('{text}') == ip('192.168.0.1')"), (base + 3, base + 3), base + 3);
-        check(&format!("ip.isCanonical('{text}')"), (base * 2 - u64::from(base == 2), base * 2 - u64::from(base == 2)), base * 2 - u64::from(base == 2));
+        check(
+            &format!("ip.isCanonical('{text}')"),
+            (base * 2 - u64::from(base == 2), base * 2 - u64::from(base == 2)),
+            base * 2 - u64::from(base == 2),
+        );
     }
     check("cidr('192.168.0.0/16').masked()", (3, 3), 3);
     check("cidr('192.168.0.0/16').containsCIDR(cidr('192.0.0.0/30'))", (7, 11), 7);

@@ -18,9 +18,7 @@ pub(super) fn call<'a>(name: &str, args: &[Val<'a>]) -> Option<Outcome<'a>> {
         ("_+_" | "_-_" | "_*_" | "_/_" | "_%_", [a, b]) => arithmetic(name, a, b),
         ("@in", [item, list]) => contains(item, list),
         ("cel.@mapInsert", [a, b]) => merge(a, b),
-        ("cel.@mapInsert", [map, key, value]) => {
-            merge(map, &Val::Map(Rc::new(vec![(key.clone(), value.clone())])))
-        }
+        ("cel.@mapInsert", [map, key, value]) => merge(map, &Val::Map(Rc::new(vec![(key.clone(), value.clone())]))),
         ("_[_]" | "_[?_]", [container, key]) => index(container, key, name == "_[?_]"),
         ("size", [value]) => match value {
             Val::String(text) => Ok(Val::Int(text.chars().count() as i64)),

@@ -11,8 +11,7 @@ fn run(expression: &str, variables: &[(&'static str, Val<'_>, Type)]) -> String 
         Ok(program) => program,
         Err(error) => return error,
     };
-    let values: Variables<'_> =
-        variables.iter().map(|(name, value, _)| ((*name).into(), Ok(value.clone()))).collect();
+    let values: Variables<'_> = variables.iter().map(|(name, value, _)| ((*name).into(), Ok(value.clone()))).collect();
     match program.run(&values, &mut Budget::default()) {
         Ok(Val::Bool(value)) => value.to_string(),
         Ok(other) => format!("{other:?}"),
@@ -62,10 +61,16 @@ fn patches() {
     check("Object{spec: Object.spec{replicas: 1}}.spec.replicas == 1", "true");
     check("!has(Object{?spec: optional.none()}.spec)", "true");
     check("[JSONPatch{op: 'add', path: '/a', value: {'b': 1}}][0].value.b == 1", "true");
-    check("JSONPatch{op: 1}.op == ''", "ERROR: <input>:1:13: expected type of field 'op' is 'string' but provided type is 'int'");
+    check(
+        "JSONPatch{op: 1}.op == ''",
+        "ERROR: <input>:1:13: expected type of field 'op' is 'string' but provided type is 'int'",
+    );
     check("JSONPatch{nothing: 1}.op == ''", "expected type of field 'nothing' is '' but provided type is 'int'");
     check("1 == 1 && 1", "ERROR: <input>:1:11: expected type 'bool' but found 'int'");
-    check("a.b(c)", "ERROR: <input>:1:1: undeclared reference to 'a' (in container '')\n | a.b(c)\n | ^\nERROR: <input>:1:4: undeclared reference to 'b'");
+    check(
+        "a.b(c)",
+        "ERROR: <input>:1:1: undeclared reference to 'a' (in container '')\n | a.b(c)\n | ^\nERROR: <input>:1:4: undeclared reference to 'b'",
+    );
     check("Other{} == Other{}", "undeclared reference to 'Other' (in container '')");
     let refused = Program::compile("Object{}", &[]).expect_err("only where patches are made");
     assert!(refused.contains("undeclared reference to 'Object' (in container '')"), "{refused}");
@@ -96,15 +101,18 @@ fn sets_and_lists_by_key_have_no_order() {
     let (one, other) = (json!([1, 2, 3]), json!([3, 1, 2]));
     let set = Type::list(Type { listed: Listed::Set, ..Kind::Int.into() });
     let values = |type_: &'static Type| {
-        [("a", Val::from_json(Box::leak(Box::new(one.clone())), type_), type_.clone()),
-         ("b", Val::from_json(Box::leak(Box::new(other.clone())), type_), type_.clone())]
+        [
+            ("a", Val::from_json(Box::leak(Box::new(one.clone())), type_), type_.clone()),
+            ("b", Val::from_json(Box::leak(Box::new(other.clone())), type_), type_.clone()),
+        ]
     };
     let set: &'static Type = Box::leak(Box::new(set));
     assert_eq!(run("a == b && a + [3, 4] == [1, 2, 3, 4]", &values(set)), "true");
     let list: &'static Type = Box::leak(Box::new(Type::list(Kind::Int.into())));
     assert_eq!(run("a != b && (a + [3, 4]).size() == 5", &values(list)), "true");
     let item = Type::object("item", vec![("k", Kind::String.into()), ("v", Kind::Int.into())]);
-    let map: &'static Type = Box::leak(Box::new(Type::list(Type { listed: Listed::Map(vec!["k".to_owned()].into()), ..item })));
+    let map: &'static Type =
+        Box::leak(Box::new(Type::list(Type { listed: Listed::Map(vec!["k".to_owned()].into()), ..item })));
     let keyed: &'static serde_json::Value = Box::leak(Box::new(json!([{"k": "a", "v": 1}, {"k": "b", "v": 2}])));
     let turned: &'static serde_json::Value = Box::leak(Box::new(json!([{"k": "b", "v": 2}, {"k": "a", "v": 1}])));
     let changed: &'static serde_json::Value = Box::leak(Box::new(json!([{"k": "b", "v": 3}])));

@@ -36,11 +36,19 @@ fn expressions_are_checked_against_the_kinds_named() {
     check("object.replicas > 1", json!({}), &[(first, "undefined field 'replicas'")]);
     let overload = "found no matching overload for '_>_' applied to '(int, string)'";
     check("object.spec.replicas > '1'", json!({}), &[(first, overload)]);
-    check("object.spec.template.spec.containers.all(c, c.nmae == 'x')", json!({}), &[(first, "undefined field 'nmae'")]);
+    check(
+        "object.spec.template.spec.containers.all(c, c.nmae == 'x')",
+        json!({}),
+        &[(first, "undefined field 'nmae'")],
+    );
     check("oldObject.spec.foo == 1", json!({}), &[(first, "undefined field 'foo'")]);
     let variables = json!({"variables": [{"name": "n", "expression": "object.spec.replicas"}]});
     check("variables.n == 1", variables.clone(), &[]);
-    check("variables.n == 'x'", variables, &[(first, "found no matching overload for '_==_' applied to '(int, string)'")]);
+    check(
+        "variables.n == 'x'",
+        variables,
+        &[(first, "found no matching overload for '_==_' applied to '(int, string)'")],
+    );
     let params = json!({"paramKind": {"apiVersion": "v1", "kind": "ConfigMap"}});
     check("params.data['n'] == 'x'", params.clone(), &[]);
     check("params.dta['n'] == 'x'", params, &[(first, "undefined field 'dta'")]);

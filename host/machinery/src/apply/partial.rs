@@ -94,7 +94,9 @@ mod tests {
         );
         check(
             json!({"spec": {"containers": [{"name": "a", "env": [{"name": "Y", "value": "3"}]}]}}),
-            spec(json!([{"name": "a", "image": "i", "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "3"}]}])),
+            spec(
+                json!([{"name": "a", "image": "i", "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "3"}]}]),
+            ),
         );
         let atomic = "invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: ";
         check(json!({"spec": {"nodeSelector": {"a": "b"}}}), Err(&format!("{atomic}.spec.nodeSelector")));

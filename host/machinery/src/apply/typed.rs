@@ -3,7 +3,7 @@
 use super::set::Set;
 use crate::schema::{Emit, Field, ListShape, ListType, Schema, SchemaRef, Shape};
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// How the parts of a value are owned.
 #[derive(Clone, Copy)]
@@ -296,34 +296,43 @@ pub(super) fn merge(live: &Value, applied: &Value, schema: Option<&SchemaRef>, f
     }
 }
 
-/// The items of both, in the configuration's order, with the live object's own items where they were among the others.
+/// The items of both, in the configuration's order; the live object's own items stay where they were among those that
+/// are in both, and come before what is new at the same place.
 fn merge_list(list: &ListShape, live: &Value, applied: &Value) -> Value {
     let (live, applied) = (items(list, live), items(list, applied));
-    let places: HashMap<&str, usize> =
-        live.iter().enumerate().map(|(place, (step, _))| (step.as_str(), place)).collect();
-    let named: HashMap<&str, ()> = applied.iter().map(|(step, _)| (step.as_str(), ())).collect();
+    let places: HashMap<&str, &Value> = live.iter().map(|(step, value)| (step.as_str(), *value)).collect();
+    let named: HashSet<&str> = applied.iter().map(|(step, _)| step.as_str()).collect();
+    let mut shared = applied.iter().map(|(step, _)| step.as_str()).filter(|step| places.contains_key(step)).peekable();
+    let mut merged: HashSet<&str> = HashSet::with_capacity(applied.len());
     let mut result = Vec::with_capacity(live.len() + applied.len());
-    let mut next = 0;
-    for (step, value) in &applied {
-        if let Some(place) = places.get(step.as_str()) {
-            // The live object's own items in front of a shared one stay in front of it.
-            while next < *place {
-                if let Some((step, item)) = live.get(next)
-                    && !named.contains_key(step.as_str())
-                {
-                    result.push((*item).clone());
-                }
-                next += 1;
+    let mut own = live.iter().peekable();
+    let mut wanted = applied.iter().peekable();
+    while own.peek().is_some() || wanted.peek().is_some() {
+        if let Some((step, value)) = own.peek() {
+            if !named.contains(step.as_str()) {
+                result.push((*value).clone());
+                own.next();
+                continue;
             }
-            next = next.max(place + 1);
-            let old = live.get(*place).map_or(&Value::Null, |(_, item)| *item);
-            result.push(merge(old, value, Some(&list.items), ""));
-        } else {
-            result.push((*value).clone());
+            let here = wanted.peek().is_some_and(|(wanted, _)| wanted == step);
+            let later = wanted.peek().is_some() && shared.peek().is_some_and(|next| next != step);
+            if !here && (later || merged.contains(step.as_str())) {
+                // It comes at the place that the configuration gives it, or has come already.
+                own.next();
+                continue;
+            }
+            if here {
+                own.next();
+            }
         }
+        let Some((step, value)) = wanted.next() else { continue };
+        merged.insert(step);
+        if shared.peek() == Some(&step.as_str()) {
+            shared.next();
+        }
+        let old = places.get(step.as_str()).copied();
+        result.push(old.map_or_else(|| (*value).clone(), |old| merge(old, value, Some(&list.items), "")));
     }
-    let rest = live.iter().skip(next).filter(|(step, _)| !named.contains_key(step.as_str()));
-    result.extend(rest.map(|(_, item)| (*item).clone()));
     Value::Array(result)
 }
 

@@ -2,12 +2,10 @@
 //!
 //! A definition that comes or goes makes a new registry of the old one's built-in part and all custom resources, so that
 //! is kept cheap: the built-in part is shared, and a lookup is by group, then version, then name, without a copy of any
-//! of them. Documents that are made of a registry (discovery, OpenAPI) are made once, when somebody asks for them.
+//! of them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-
-use serde_json::Value;
+use std::sync::Arc;
 
 use super::{ResourceDefinition, builtin, custom};
 
@@ -49,25 +47,13 @@ impl Version {
     }
 }
 
-/// A document that is made of a registry, as it is sent.
-#[derive(Debug)]
-pub struct Document {
-    /// The value of its `ETag`.
-    pub etag: String,
-    /// Its text.
-    pub text: bytes::Bytes,
-}
-
-type Documents = HashMap<String, Arc<OnceLock<Option<Arc<Document>>>>>;
-
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Registry {
     definitions: Vec<Arc<ResourceDefinition>>,
     groups: Vec<Group>,
     places: HashMap<String, usize>,
     versions: HashMap<String, HashMap<String, Arc<Version>>>,
-    documents: Mutex<Documents>,
 }
 
 impl Registry {
@@ -108,7 +94,6 @@ impl Registry {
             groups: self.groups.clone(),
             places: self.places.clone(),
             versions: self.versions.clone(),
-            documents: Mutex::default(),
         };
         custom.iter().for_each(|definition| registry.add(definition));
         registry
@@ -182,22 +167,5 @@ impl Registry {
         version: &str,
     ) -> impl Iterator<Item = &'a Arc<ResourceDefinition>> + use<'a> {
         self.version(group, version).map_or(&[][..], |version| &version.all).iter()
-    }
-
-    /// The document of this name, made when it is first asked for; `None` if there is none.
-    pub fn document(&self, name: &str, make: impl FnOnce(&Self) -> Option<Value>) -> Option<Arc<Document>> {
-        let slot = {
-            let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
-            match documents.get(name) {
-                Some(slot) => Arc::clone(slot),
-                None => Arc::clone(documents.entry(name.to_owned()).or_default()),
-            }
-        };
-        let made = slot.get_or_init(|| {
-            let document = make(self)?;
-            let etag = crate::discovery::etag(&document);
-            Some(Arc::new(Document { etag, text: crate::codec::encode(&document) }))
-        });
-        made.clone()
     }
 }

@@ -3,8 +3,10 @@
 use serde_json::{Map, Value, json};
 
 /// What every resource has.
-const HEAD: [(&str, &str); 2] =
-    [("apiVersion", "APIVersion defines the schema that the object is written in."), ("kind", "Kind says what the object is.")];
+const HEAD: [(&str, &str); 2] = [
+    ("apiVersion", "APIVersion defines the schema that the object is written in."),
+    ("kind", "Kind says what the object is."),
+];
 
 /// Keywords that OpenAPI 2 does not have, or that its readers take wrongly.
 const NOT_IN_V2: [&str; 6] = ["allOf", "anyOf", "oneOf", "not", "nullable", "default"];

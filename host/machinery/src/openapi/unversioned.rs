@@ -17,14 +17,6 @@ pub(super) fn paths(registry: &Registry) -> impl Iterator<Item = String> {
     ["api", "apis"].into_iter().map(str::to_owned).chain(groups).chain(PLAIN.iter().map(|(path, _)| (*path).to_owned()))
 }
 
-/// Whether there is a document at a path.
-pub(super) fn is_path(registry: &Registry, path: &str) -> bool {
-    let group = |name: &str| !name.is_empty() && registry.group(name).is_some();
-    matches!(path, "api" | "apis")
-        || path.strip_prefix("apis/").is_some_and(group)
-        || PLAIN.iter().any(|(plain, _)| *plain == path)
-}
-
 /// One of them.
 pub(super) fn document(registry: &Registry, descriptions: &dyn Descriptions, path: &str) -> Option<Value> {
     if let Some((path, type_)) = PLAIN.iter().find(|(plain, _)| *plain == path) {

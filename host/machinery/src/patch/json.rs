@@ -118,7 +118,9 @@ fn apply(document: &mut Value, operation: &Value, copied: &mut usize) -> Result<
             let value = get_mut(document, &pointer("from")?).ok_or_else(gone)?.clone();
             *copied += value.to_string().len();
             if *copied > MAX_COPIED {
-                return failed(format!("Unable to complete the copy, the accumulated size increase of copy is {copied}, exceeding the limit {MAX_COPIED}"));
+                return failed(format!(
+                    "Unable to complete the copy, the accumulated size increase of copy is {copied}, exceeding the limit {MAX_COPIED}"
+                ));
             }
             let gone = || missing(&format!("copy operation does not apply: doc is missing destination path: {text}"));
             add(document, &path, value, gone)
@@ -186,7 +188,9 @@ fn invalid_index(segment: &str) -> PatchFailure {
     PatchFailure::Operation(match index {
         Ok(index) => format!("Unable to access invalid index: {index}: invalid index referenced"),
         Err(_) => {
-            format!("value was not a proper array index: '{segment}': strconv.Atoi: parsing {segment:?}: invalid syntax")
+            format!(
+                "value was not a proper array index: '{segment}': strconv.Atoi: parsing {segment:?}: invalid syntax"
+            )
         }
     })
 }
@@ -216,11 +220,7 @@ fn add(
     Ok(())
 }
 
-fn remove(
-    document: &mut Value,
-    path: &[String],
-    gone: impl Fn() -> PatchFailure,
-) -> Result<Value, PatchFailure> {
+fn remove(document: &mut Value, path: &[String], gone: impl Fn() -> PatchFailure) -> Result<Value, PatchFailure> {
     let Some((last, parents)) = path.split_last() else { return Err(gone()) };
     match get_mut(document, parents) {
         Some(Value::Object(members)) => {

@@ -68,7 +68,10 @@ fn owners(object: &Value) -> Vec<(String, String, Vec<String>)> {
 
 fn owned(entries: &[(&str, &str, &[&str])]) -> Vec<(String, String, Vec<String>)> {
     let text = |text: &&str| (*text).to_owned();
-    entries.iter().map(|(name, version, fields)| (text(name), text(version), fields.iter().map(text).collect())).collect()
+    entries
+        .iter()
+        .map(|(name, version, fields)| (text(name), text(version), fields.iter().map(text).collect()))
+        .collect()
 }
 
 #[test]
