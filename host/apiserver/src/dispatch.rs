@@ -91,6 +91,7 @@ async fn route(
             query,
             headers: request.headers().clone(),
             output: Output::default(),
+            raw_data: None,
         };
         check_method(&scope, request.method(), false)?;
         return connect::connect(&scope, request).await;
@@ -106,6 +107,7 @@ async fn route(
         query,
         headers: parts.headers,
         output: Output::default(),
+        raw_data: None,
     };
     check_method(&scope, &parts.method, info.name.is_empty() || collection)?;
     let method = parts.method;

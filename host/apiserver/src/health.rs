@@ -4,6 +4,7 @@ mod metrics;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
 use http::{HeaderMap, Method, Response};
@@ -31,6 +32,8 @@ pub type MetricsSource = Arc<dyn Fn() -> String + Send + Sync>;
 pub struct Health {
     checks: RwLock<BTreeMap<String, Check>>,
     sources: RwLock<Vec<MetricsSource>>,
+    /// Whether the caches have been filled once.
+    started: AtomicBool,
     /// What is counted about requests.
     pub metrics: Metrics,
 }
@@ -82,15 +85,46 @@ pub async fn store_health(server: &ApiServer) -> Result<(), String> {
     }
 }
 
-/// The results of all checks of a probe, in order. The store's checks have the names that those of etcd have in the
-/// reference, whatever the store is.
+/// What the reference starts one by one and names in its probes. Here they start as one: the caches are filled, and what
+/// works on them begins.
+const STARTED: [&str; 18] = [
+    "poststarthook/start-apiserver-admission-initializer",
+    "poststarthook/generic-apiserver-start-informers",
+    "poststarthook/start-apiextensions-informers",
+    "poststarthook/start-apiextensions-controllers",
+    "poststarthook/crd-informer-synced",
+    "poststarthook/bootstrap-controller",
+    "poststarthook/start-system-namespaces-controller",
+    "poststarthook/start-service-ip-repair-controllers",
+    "poststarthook/scheduling/bootstrap-system-priority-classes",
+    "poststarthook/start-cluster-authentication-info-controller",
+    "poststarthook/start-kube-aggregator-informers",
+    "poststarthook/apiservice-registration-controller",
+    "poststarthook/apiservice-status-local-available-controller",
+    "poststarthook/apiservice-status-remote-available-controller",
+    "poststarthook/kube-apiserver-autoregistration",
+    "poststarthook/storage-readiness",
+    "autoregister-completion",
+    "poststarthook/apiservice-openapi-controller",
+];
+
+/// The results of all checks, in order; the store's name is `etcd`, whatever it is, since probes ask for that.
 async fn run_checks(server: &ApiServer, probe: &str) -> Vec<(String, Result<(), String>)> {
     let mut results = vec![("ping".to_owned(), Ok(())), ("log".to_owned(), Ok(()))];
-    let store = if probe == "readyz" { "etcd-readiness" } else { "etcd" };
-    results.push((store.to_owned(), store_health(server).await));
+    let store = store_health(server).await;
+    if probe == "readyz" {
+        results.push(("etcd-readiness".to_owned(), store.clone()));
+    }
+    results.push(("etcd".to_owned(), store));
+    let filled = server.hub.is_ready();
+    let not_filled = || Err("the watch caches are not filled yet".to_owned());
     if probe != "livez" {
-        let ready = if server.hub.is_ready() { Ok(()) } else { Err("the watch caches are not filled yet".to_owned()) };
-        results.push(("informer-sync".to_owned(), ready));
+        results.push(("informer-sync".to_owned(), if filled { Ok(()) } else { not_filled() }));
+    }
+    // What has started once has started, though the caches may be filled anew later.
+    let started = server.health.started.fetch_or(filled, Ordering::Relaxed) || filled;
+    results.extend(STARTED.map(|name| (name.to_owned(), if started { Ok(()) } else { not_filled() })));
+    if probe != "livez" {
         let checks: Vec<(String, Check)> =
             server.health.checks.read().iter().map(|(name, check)| (name.clone(), check.clone())).collect();
         results.extend(checks.into_iter().map(|(name, check)| (name, check())));

@@ -16,6 +16,7 @@ pub mod dispatch;
 pub mod documents;
 mod expressions;
 pub mod flow;
+mod flow_schemas;
 pub mod handlers;
 pub mod health;
 pub mod modules;
@@ -33,6 +34,7 @@ pub mod server_config;
 pub mod strategy;
 pub mod system_objects;
 pub mod tokens;
+mod warnings;
 pub mod webhooks;
 pub mod yaml;
 

@@ -150,28 +150,3 @@ pub fn indent(json: &[u8]) -> Vec<u8> {
     out.push(b'\n');
     out
 }
-
-/// How many characters all Warning headers of an answer may have together before each is cut.
-const ALL_WARNINGS: usize = 4096;
-/// How many each may have then.
-const ONE_WARNING: usize = 256;
-
-/// The warnings of an answer, in bounds: if they are too long together, each is cut, and those that even then do not fit
-/// are left out.
-pub fn bounded(warnings: &[String]) -> Vec<String> {
-    let long: usize = warnings.iter().map(|text| text.chars().count()).sum();
-    if long <= ALL_WARNINGS {
-        return warnings.to_vec();
-    }
-    let mut written = 0;
-    let mut kept = Vec::new();
-    for text in warnings {
-        if written >= ALL_WARNINGS {
-            break;
-        }
-        let cut: String = text.chars().take(ONE_WARNING).collect();
-        written += cut.chars().count();
-        kept.push(cut);
-    }
-    kept
-}

@@ -37,6 +37,7 @@ use crate::policies::Policies;
 use crate::server_config::ServerConfig;
 use crate::strategy::allocate::Reservations;
 use crate::tokens::TokenIssuer;
+use crate::warnings;
 use crate::webhooks::Webhooks;
 use crate::{bootstrap, dispatch, handlers, health, request_info, respond};
 
@@ -170,6 +171,7 @@ impl ApiServer {
         if let Some(roles) = cache("rbac.authorization.k8s.io", "v1", "clusterroles") {
             tokio::spawn(aggregate::run(self.store.clone(), roles, shutdown.clone()));
         }
+        tokio::spawn(crate::flow_schemas::run(Arc::clone(self), shutdown.clone()));
         tokio::spawn(modules::content::sweep(Arc::clone(self), shutdown.clone()));
         Ok(())
     }
@@ -352,13 +354,8 @@ impl ApiServer {
             None => dispatch::dispatch(self, &cx, request).await,
         };
         drop(place);
-        for warning in respond::bounded(&cx.warnings.lock()) {
-            // RFC 7234 warn-text: a quoted string; what cannot stand in a header is left out.
-            let text: String = warning.chars().filter(|c| !c.is_control()).collect();
-            let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
-            if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{escaped}\"").as_bytes()) {
-                response.headers_mut().append(WARNING, value);
-            }
+        for value in warnings::headers(&cx.warnings.lock()) {
+            response.headers_mut().append(WARNING, value);
         }
         response
     }

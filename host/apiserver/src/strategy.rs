@@ -7,6 +7,7 @@ mod disabled;
 pub mod plugins;
 mod pod;
 pub mod prepare;
+pub mod revision;
 
 use portcullis_machinery::definition::plugins::GROUP as PLUGINS;
 use portcullis_machinery::{Status, Value, object};

@@ -125,7 +125,7 @@ fn api_service(server: &ApiServer) -> Vec<Value> {
             "spec": {"cidrs": ranges},
             "status": {"conditions": [{
                 "type": "Ready", "status": "True", "reason": "", "lastTransitionTime": now,
-                "message": "Kubernetes Service CIDR is ready",
+                "message": "Kubernetes default Service CIDR is ready",
             }]},
         }));
         objects.push(json!({

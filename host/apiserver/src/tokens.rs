@@ -173,7 +173,7 @@ async fn bound_to(
 /// 400, 404, 409 or 422 as the reference answers.
 pub async fn create_token(
     server: &ApiServer,
-    _cx: &Context,
+    cx: &Context,
     account: &Value,
     mut request: Value,
 ) -> Result<Value, Status> {
@@ -207,7 +207,10 @@ pub async fn create_token(
     let mut kubernetes = bound_to(server, &namespace, &name, bound.as_ref()).await?;
     let longest = server.config.service_account_max_token_expiration.map(|bound: Duration| bound.as_secs());
     if let Some(longest) = longest.and_then(|longest| i64::try_from(longest).ok()) {
-        seconds = seconds.min(longest);
+        if seconds > longest {
+            cx.warn(format!("requested expiration of {seconds} seconds shortened to {longest} seconds"));
+            seconds = longest;
+        }
     }
     let audiences: Vec<String> = object::list_at(&request, &["spec", "audiences"])
         .iter()

@@ -107,6 +107,9 @@ resources! {
     STATEFULSETS = "apps" / "v1" / "statefulsets", "StatefulSet", true;
     DAEMONSETS = "apps" / "v1" / "daemonsets", "DaemonSet", true;
     CONTROLLERREVISIONS = "apps" / "v1" / "controllerrevisions", "ControllerRevision", true;
+    SUBJECTACCESSREVIEWS = "authorization.k8s.io" / "v1" / "subjectaccessreviews", "SubjectAccessReview", false;
+    CERTIFICATESIGNINGREQUESTS = "certificates.k8s.io" / "v1" / "certificatesigningrequests",
+        "CertificateSigningRequest", false;
     JOBS = "batch" / "v1" / "jobs", "Job", true;
     CRONJOBS = "batch" / "v1" / "cronjobs", "CronJob", true;
     LEASES = "coordination.k8s.io" / "v1" / "leases", "Lease", true;

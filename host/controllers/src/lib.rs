@@ -6,6 +6,7 @@ use portcullis_client::Client;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+mod certificates;
 mod common;
 mod cronjob;
 mod daemonset;
@@ -26,11 +27,15 @@ mod statefulset;
 mod ttl;
 mod volume_protection;
 
+pub use certificates::SigningCa;
+
 /// What the controllers need to know.
 #[derive(Clone, Debug, Default)]
 pub struct ControllersConfig {
     /// PEM certificates for `kube-root-ca.crt` in each namespace; empty to publish none.
     pub root_ca: String,
+    /// The CA that signs approved CertificateSigningRequests; without one none are signed.
+    pub signing_ca: Option<SigningCa>,
     /// Controllers to run: `*` for all, a name, or `-name` for not that one (the reference's `--controllers`). Empty
     /// is the same as `*`.
     pub controllers: Vec<String>,
@@ -75,6 +80,9 @@ pub async fn run(client: Client, config: ControllersConfig, shutdown: Cancellati
         "namespace-controller" => namespace::run(context.clone());
         "serviceaccount-controller" => serviceaccount::run(context.clone());
         "root-ca-certificate-publisher-controller" => serviceaccount::publish_ca(context.clone(), config.root_ca.clone());
+        "certificatesigningrequest-signing-controller" => certificates::sign(context.clone(), config.signing_ca.clone());
+        "certificatesigningrequest-approving-controller" => certificates::approve(context.clone());
+        "certificatesigningrequest-cleaner-controller" => certificates::clean(context.clone());
         "node-lifecycle-controller" => node_lifecycle::run(context.clone());
         "endpointslice-controller" => endpoints::run(context.clone());
         "garbage-collector-controller" => gc::run(context.clone());

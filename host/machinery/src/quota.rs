@@ -17,6 +17,10 @@ pub type Amounts = BTreeMap<String, Quantity>;
 
 const CLAIMS_SUFFIX: &str = ".storageclass.storage.k8s.io/persistentvolumeclaims";
 const STORAGE_SUFFIX: &str = ".storageclass.storage.k8s.io/requests.storage";
+/// What follows a device class in the name of how many devices of it claims may ask for.
+const DEVICES_SUFFIX: &str = ".deviceclass.resource.k8s.io/devices";
+/// How many devices a request for all of them may get, at most.
+const MOST_DEVICES: i64 = 32;
 
 /// Resources that are counted under their plain name too.
 const PLAIN: [&str; 6] =
@@ -48,6 +52,7 @@ pub fn usage(group: &str, resource: &str, object: &Value) -> Amounts {
         ("", "pods") => pod::usage(object, &mut usage),
         ("", "services") => service(object, &mut usage),
         ("", "persistentvolumeclaims") => claim(object, &mut usage),
+        ("resource.k8s.io", "resourceclaims") => device_claim(object, &mut usage),
         _ => {}
     }
     usage
@@ -65,6 +70,28 @@ fn service(service: &Value, usage: &mut Amounts) {
     };
     usage.insert("services.nodeports".into(), count(i64::try_from(node_ports).unwrap_or(i64::MAX)));
     usage.insert("services.loadbalancers".into(), count(i64::from(kind == "LoadBalancer")));
+}
+
+/// Devices by their classes. Of alternatives each class counts with the most that may be had of it.
+fn device_claim(claim: &Value, usage: &mut Amounts) {
+    let ask = |request: &Value| {
+        let all = object::str_at(request, &["allocationMode"]) == Some("All");
+        let number = if all { MOST_DEVICES } else { object::i64_at(request, &["count"]).unwrap_or(1) };
+        let class = object::str_at(request, &["deviceClassName"]).unwrap_or_default();
+        (format!("{class}{DEVICES_SUFFIX}"), count(number))
+    };
+    for request in object::list_at(claim, &["spec", "devices", "requests"]) {
+        let mut most = Amounts::new();
+        let exactly = request.get("exactly").into_iter();
+        for (name, amount) in exactly.chain(object::list_at(request, &["firstAvailable"])).map(ask) {
+            let known = most.entry(name).or_insert(amount);
+            *known = (*known).max(amount);
+        }
+        for (name, amount) in most {
+            let sum = usage.entry(name).or_insert_with(|| count(0));
+            *sum = sum.add(&amount);
+        }
+    }
 }
 
 fn claim(claim: &Value, usage: &mut Amounts) {
@@ -101,6 +128,7 @@ pub fn concerns(group: &str, resource: &str, name: &str) -> bool {
                 || name.ends_with(CLAIMS_SUFFIX)
                 || name.ends_with(STORAGE_SUFFIX)
         }
+        ("resource.k8s.io", "resourceclaims") => name.ends_with(DEVICES_SUFFIX),
         ("", plain) => PLAIN.contains(&plain) && name == plain,
         _ => false,
     }

@@ -228,7 +228,14 @@ impl Status {
 
     /// 422: the object is not valid. `kind` is the Kind, `group` its group.
     pub fn invalid(group: &str, kind: &str, name: &str, causes: Vec<Cause>) -> Self {
-        let errors: Vec<String> = causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
+        // What was found twice is said once; the causes have it as often as it was found.
+        let mut errors: Vec<String> = Vec::with_capacity(causes.len());
+        for cause in &causes {
+            let error = format!("{}: {}", cause.field, cause.message);
+            if !errors.contains(&error) {
+                errors.push(error);
+            }
+        }
         let list = match errors.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),

@@ -6,12 +6,14 @@
 mod age;
 mod cells;
 mod custom;
+mod described;
 mod pod;
 mod specs;
 
 pub use age::{age, human_duration};
 
 use crate::definition::ResourceDefinition;
+use crate::openapi::Descriptions;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -32,11 +34,11 @@ pub struct Column {
 }
 
 /// The columns of a resource's table.
-pub fn columns(definition: &ResourceDefinition) -> Vec<Column> {
+pub fn columns(definition: &ResourceDefinition, descriptions: &dyn Descriptions) -> Vec<Column> {
     if definition.builtin && definition.columns.is_empty() {
-        specs::columns(&definition.group, &definition.kind)
+        specs::columns(&definition.group, &definition.kind, descriptions)
     } else {
-        custom::columns(&definition.columns)
+        custom::columns(&definition.columns, descriptions)
     }
 }
 
@@ -50,8 +52,8 @@ pub fn row_cells(definition: &ResourceDefinition, object: &Value, now: Timestamp
 }
 
 /// The columns of a `Scale`, the kind of the subresource.
-pub fn scale_columns() -> Vec<Column> {
-    specs::columns("autoscaling", "Scale")
+pub fn scale_columns(descriptions: &dyn Descriptions) -> Vec<Column> {
+    specs::columns("autoscaling", "Scale", descriptions)
 }
 
 /// The cells of a `Scale`.

@@ -1,6 +1,7 @@
 //! Puts the roles of a process together.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use portcullis_apiserver::server::Parts;
 use portcullis_apiserver::tokens::TokenIssuer;
 use portcullis_apiserver::{ApiServer, ServerConfig, serve};
 use portcullis_client::serve::Metrics;
-use portcullis_controllers::ControllersConfig;
+use portcullis_controllers::{ControllersConfig, SigningCa};
 use portcullis_machinery::definition::{Registry, RuntimeConfig as ServedVersions};
 use portcullis_plugins::manager::{ManagerConfig, PluginManager};
 use portcullis_policy::{Runtime, RuntimeConfig};
@@ -176,7 +177,11 @@ impl ApiServerRole {
         let metrics = Arc::new(Metrics::default());
         roles::serve_beside(&serving, beside.controller_manager_secure_port, &metrics, shutdown.clone())?;
         let client = in_process::client(server, Component::ControllerManager);
-        let config = ControllersConfig { root_ca: server.pki.ca_pem().to_owned(), controllers: Vec::new() };
+        let config = ControllersConfig {
+            root_ca: server.pki.ca_pem().to_owned(),
+            signing_ca: Some(signing_ca(&server.config.data_dir)?),
+            controllers: Vec::new(),
+        };
         // `up` is for one process: with the embedded store no other can have its data directory, and with etcd it is for
         // whoever starts it to start one only. Several servers on one etcd run the roles apart, with an election.
         end_with(shutdown, roles::lead_controllers(client, None, config, shutdown.clone()));
@@ -203,4 +208,13 @@ fn end_with(shutdown: &CancellationToken, role: impl Future<Output = anyhow::Res
 
 fn absolute(path: &std::path::Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+/// The CA of clients, which signs what is approved.
+fn signing_ca(data_dir: &Path) -> anyhow::Result<SigningCa> {
+    let read = |name: &str| {
+        let path = data_dir.join("pki").join(name);
+        std::fs::read_to_string(&path).with_context(|| path.display().to_string())
+    };
+    Ok(SigningCa { certificate: read("client-ca.crt")?, key: read("client-ca.key")? })
 }

@@ -41,6 +41,12 @@ pub struct ServerFlags {
     /// The issuer of ServiceAccount tokens
     #[arg(long, default_value = "https://kubernetes.default.svc")]
     pub service_account_issuer: Vec<String>,
+    /// The private key that signs ServiceAccount tokens, instead of the one made in the data directory
+    #[arg(long)]
+    pub service_account_signing_key_file: Option<PathBuf>,
+    /// Keys, private or public, whose ServiceAccount tokens are accepted too
+    #[arg(long)]
+    pub service_account_key_file: Vec<PathBuf>,
     /// The audiences that a token may be for; the issuer if none are given
     #[arg(long, value_delimiter = ',')]
     pub api_audiences: Vec<String>,
@@ -84,6 +90,8 @@ impl ServerFlags {
             bind: self.bind,
             service_cluster_ip_range: self.service_cluster_ip_range.iter().map(range).collect::<Result<_, _>>()?,
             service_account_issuers: self.service_account_issuer.clone(),
+            service_account_signing_key_file: self.service_account_signing_key_file.clone(),
+            service_account_key_files: self.service_account_key_file.clone(),
             api_audiences: self.api_audiences.clone(),
             token_auth_file: self.token_auth_file.clone(),
             anonymous_auth: self.anonymous_auth,

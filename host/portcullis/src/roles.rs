@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use clap::Args;
 use portcullis_client::Client;
 use portcullis_client::serve::Metrics;
-use portcullis_controllers::ControllersConfig;
+use portcullis_controllers::{ControllersConfig, SigningCa};
 use portcullis_plugins::first_party;
 use portcullis_plugins::manager::{ManagerConfig, PluginManager};
 use portcullis_policy::{DetachedHost, Runtime, RuntimeConfig, Stage};
@@ -63,6 +63,12 @@ pub struct ControllerManagerFlags {
     /// The CA that is published to every namespace as kube-root-ca.crt
     #[arg(long)]
     root_ca_file: Option<PathBuf>,
+    /// The certificate of the CA that signs approved CertificateSigningRequests
+    #[arg(long, requires = "cluster_signing_key_file")]
+    cluster_signing_cert_file: Option<PathBuf>,
+    /// Its private key, PKCS#8 in PEM
+    #[arg(long, requires = "cluster_signing_cert_file")]
+    cluster_signing_key_file: Option<PathBuf>,
     /// The port of health and metrics (HTTPS); 0 for none
     #[arg(long, default_value_t = CONTROLLER_MANAGER_PORT)]
     secure_port: u16,
@@ -128,16 +134,18 @@ pub async fn lead_scheduler(
 /// # Errors
 /// As [`scheduler`].
 pub async fn controller_manager(flags: ControllerManagerFlags, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let root_ca = match &flags.root_ca_file {
-        Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string())?,
-        None => String::new(),
+    let read = |path: &PathBuf| std::fs::read_to_string(path).with_context(|| path.display().to_string());
+    let root_ca = flags.root_ca_file.as_ref().map(read).transpose()?.unwrap_or_default();
+    let signing_ca = match (&flags.cluster_signing_cert_file, &flags.cluster_signing_key_file) {
+        (Some(certificate), Some(key)) => Some(SigningCa { certificate: read(certificate)?, key: read(key)? }),
+        _ => None,
     };
     let client = connect(&flags.kubeconfig)?;
     let metrics = Arc::new(Metrics::default());
     let serving = Serving::new(&flags.serving, flags.secure_port, &metrics)?;
     let serving = tokio::spawn(serving.run(shutdown.clone()));
     let election = flags.election.election("kube-controller-manager", &metrics);
-    let config = ControllersConfig { root_ca, controllers: flags.controllers };
+    let config = ControllersConfig { root_ca, signing_ca, controllers: flags.controllers };
     let work = lead_controllers(client, election, config, shutdown.clone());
     until_over(work, serving, shutdown).await
 }

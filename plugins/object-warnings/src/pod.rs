@@ -1,193 +1,156 @@
 //! Pods and pod templates.
 
-use std::collections::BTreeMap;
+use portcullis_sdk::{ValueRef, to_json};
+use serde_json::{Value, json};
 
-use portcullis_sdk::ValueRef;
+use crate::objects::is_fractional;
+use crate::{addresses, labels, ports, volumes};
 
-use crate::Object;
-use crate::objects::{claim_spec, dns_label, is_fractional};
-
-/// Labels that were renamed: the old name, since when, and the new name.
-const LABELS: [(&str, &str, &str); 5] = [
-    ("beta.kubernetes.io/arch", "v1.14", "kubernetes.io/arch"),
-    ("beta.kubernetes.io/os", "v1.14", "kubernetes.io/os"),
-    ("failure-domain.beta.kubernetes.io/region", "v1.17", "topology.kubernetes.io/region"),
-    ("failure-domain.beta.kubernetes.io/zone", "v1.17", "topology.kubernetes.io/zone"),
-    ("beta.kubernetes.io/instance-type", "v1.17", "node.kubernetes.io/instance-type"),
+/// Annotations that were fields before, or are now.
+const ANNOTATIONS: [(&str, &str); 3] = [
+    (
+        "scheduler.alpha.kubernetes.io/critical-pod",
+        "non-functional in v1.16+; use the \"priorityClassName\" field instead",
+    ),
+    ("security.alpha.kubernetes.io/sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead"),
+    ("security.alpha.kubernetes.io/unsafe-sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead"),
 ];
-
-/// Kinds of volumes that are gone or going.
-const VOLUMES: [(&str, &str); 9] = [
-    ("gitRepo", "deprecated in v1.11, and disabled by default in v1.33+"),
-    ("photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
-    ("scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
-    ("flocker", "deprecated in v1.22, non-functional in v1.25+"),
-    ("storageos", "deprecated in v1.22, non-functional in v1.25+"),
-    ("quobyte", "deprecated in v1.22, non-functional in v1.25+"),
-    ("glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
-    ("cephfs", "deprecated in v1.28, non-functional in v1.31+"),
-    ("rbd", "deprecated in v1.28, non-functional in v1.31+"),
-];
-
 const SECCOMP: &str = "seccomp.security.alpha.kubernetes.io/pod";
 const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
 const APPARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+const NULL_SELECTOR: &str = "a null labelSelector results in matching no pod";
+const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 
-fn renamed(label: &str) -> Option<String> {
-    let (_, since, new) = LABELS.iter().find(|(old, ..)| *old == label)?;
-    Some(format!("deprecated since {since}; use \"{new}\" instead"))
-}
-
-/// A pod.
-pub(crate) fn of_pod(pod: &Object, warnings: &mut Vec<String>) {
-    if pod.created
-        && let Some(wrong) = dns_label(pod.name)
-    {
-        warnings.push(format!(
-            "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is \
-             recommended: {wrong}"
-        ));
-    }
-    for (key, _) in pod.annotations.entries() {
-        let what = if key == SECCOMP || key.starts_with(SECCOMP_CONTAINER) {
-            "non-functional in v1.27+; use the \"seccompProfile\" field instead"
-        } else if key.starts_with(APPARMOR) {
-            "deprecated since v1.30; use the \"appArmorProfile\" field instead"
-        } else {
-            continue;
-        };
-        warnings.push(format!("metadata.annotations[{key}]: {what}"));
-    }
-    of_spec("spec", pod.spec, warnings);
-}
-
-/// A pod's spec, at `path` of its object.
-pub(crate) fn of_spec(path: &str, spec: ValueRef, warnings: &mut Vec<String>) {
+/// A pod, or a template at `path` of its object (with a point at its end).
+pub(crate) fn of_template(path: &str, template: ValueRef, is_template: bool, warnings: &mut Vec<String>) {
+    let spec = template.get("spec");
     if spec.is_none() {
         return;
     }
-    labels(path, spec, warnings);
-    for (at, volume) in spec.get("volumes").iter().enumerate() {
-        of_volume(&format!("{path}.volumes[{at}]"), volume, warnings);
+    let (annotations, at) = (template.get("metadata").get("annotations"), format!("{path}spec"));
+    annotated(&format!("{path}metadata.annotations"), annotations, spec, is_template, warnings);
+    placement(&at, spec, warnings);
+    for (index, volume) in spec.get("volumes").iter().enumerate() {
+        volumes::of(&format!("{at}.volumes[{index}]"), volume, warnings);
     }
-    lists(path, spec, warnings);
+    lists(&at, spec, warnings);
     if spec.get("terminationGracePeriodSeconds").as_i64().is_some_and(|seconds| seconds < 0) {
         warnings.push(format!(
-            "{path}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"
+            "{at}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"
         ));
     }
-    fractions(&format!("{path}.overhead"), spec.get("overhead"), warnings);
-    for list in ["initContainers", "containers"] {
-        for (at, container) in spec.get(list).iter().enumerate() {
-            of_container(&format!("{path}.{list}[{at}]"), container, warnings);
-        }
+    fractions(&format!("{at}.overhead"), spec.get("overhead"), warnings);
+    for (list, index, container) in containers(spec) {
+        of_container(&format!("{at}.{list}[{index}]"), container, warnings);
     }
-    port_names(path, spec, warnings);
+    ports::of(&at, spec, warnings);
 }
 
-fn labels(path: &str, spec: ValueRef, warnings: &mut Vec<String>) {
+fn containers(spec: ValueRef<'_>) -> impl Iterator<Item = (&'static str, usize, ValueRef<'_>)> {
+    ["initContainers", "containers", "ephemeralContainers"]
+        .into_iter()
+        .flat_map(move |list| spec.get(list).iter().enumerate().map(move |(index, container)| (list, index, container)))
+}
+
+fn annotated(place: &str, annotations: ValueRef, spec: ValueRef, is_template: bool, warnings: &mut Vec<String>) {
+    let mut warn = |key: &str, what: &str| warnings.push(format!("{place}[{key}]: {what}"));
+    for (key, what) in ANNOTATIONS.iter().filter(|(key, _)| !annotations.get(key).is_none()) {
+        warn(key, what);
+    }
+    let seccomp = "non-functional in v1.27+; use the \"seccompProfile\" field instead";
+    let security = spec.get("securityContext");
+    if security.get("seccompProfile").is_none() && !annotations.get(SECCOMP).is_none() {
+        warn(SECCOMP, seccomp);
+    }
+    for (_, _, container) in containers(spec) {
+        let (name, own) = (container.get("name").str_or_empty(), container.get("securityContext"));
+        let key = format!("{SECCOMP_CONTAINER}{name}");
+        if own.get("seccompProfile").is_none() && !annotations.get(&key).is_none() {
+            warn(&key, seccomp);
+        }
+        let key = format!("{APPARMOR}{name}");
+        let Some(given) = annotations.get(&key).as_str() else { continue };
+        // Pods that give a profile this way have got it as a field by now.
+        let replaced = is_template && !own.get("appArmorProfile").is_none();
+        let whole = security.get("appArmorProfile");
+        if !replaced && (whole.is_none() || profile(given) != Some(to_json(whole))) {
+            warn(&key, "deprecated since v1.30; use the \"appArmorProfile\" field instead");
+        }
+    }
+}
+
+/// The field that says what an annotation says.
+fn profile(annotation: &str) -> Option<Value> {
+    match annotation {
+        "unconfined" => Some(json!({"type": "Unconfined"})),
+        "runtime/default" => Some(json!({"type": "RuntimeDefault"})),
+        other => {
+            let local = other.strip_prefix("localhost/").filter(|local| !local.is_empty())?;
+            Some(json!({"type": "Localhost", "localhostProfile": local}))
+        }
+    }
+}
+
+fn placement(path: &str, spec: ValueRef, warnings: &mut Vec<String>) {
     for (key, _) in spec.get("nodeSelector").entries() {
-        if let Some(what) = renamed(key) {
+        if let Some(what) = labels::renamed(key) {
             warnings.push(format!("{path}.nodeSelector[{key}]: {what}"));
         }
     }
-    let affinity = spec.pointer("/affinity/nodeAffinity");
-    let at = format!("{path}.affinity.nodeAffinity");
-    let mut terms = |place: String, term: ValueRef| {
-        for (index, expression) in term.get("matchExpressions").iter().enumerate() {
-            let key = expression.get("key").str_or_empty();
-            if let Some(what) = renamed(key) {
-                warnings.push(format!("{place}.matchExpressions[{index}].key: {key} is {what}"));
-            }
-        }
-    };
-    let required = affinity.pointer("/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms");
-    for (index, term) in required.iter().enumerate() {
-        terms(format!("{at}.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[{index}]"), term);
-    }
-    for (index, term) in affinity.get("preferredDuringSchedulingIgnoredDuringExecution").iter().enumerate() {
-        let place = format!("{at}.preferredDuringSchedulingIgnoredDuringExecution[{index}].preference");
-        terms(place, term.get("preference"));
+    let (affinity, at) = (spec.pointer("/affinity/nodeAffinity"), format!("{path}.affinity.nodeAffinity"));
+    let terms = affinity.get(REQUIRED).get("nodeSelectorTerms");
+    labels::of_terms(&format!("{at}.{REQUIRED}"), terms, warnings);
+    for (index, term) in affinity.get(PREFERRED).iter().enumerate() {
+        let expressions = term.get("preference").get("matchExpressions");
+        labels::of_expressions(&format!("{at}.{PREFERRED}[{index}].preference"), expressions, true, warnings);
     }
     for (index, spread) in spec.get("topologySpreadConstraints").iter().enumerate() {
+        let at = format!("{path}.topologySpreadConstraints[{index}]");
         let key = spread.get("topologyKey").str_or_empty();
-        if let Some(what) = renamed(key) {
-            warnings.push(format!("{path}.topologySpreadConstraints[{index}].topologyKey: {key} is {what}"));
+        if let Some(what) = labels::renamed(key) {
+            warnings.push(format!("{at}.topologyKey: {key} is {what}"));
+        }
+        if spread.get("labelSelector").is_none() {
+            warnings.push(format!("{at}.labelSelector: {NULL_SELECTOR}"));
         }
     }
-}
-
-fn of_volume(path: &str, volume: ValueRef, warnings: &mut Vec<String>) {
-    for (kind, what) in VOLUMES {
-        if !volume.get(kind).is_none() {
-            warnings.push(format!("{path}.{kind}: {what}"));
-        }
-    }
-    let template = volume.pointer("/ephemeral/volumeClaimTemplate/spec");
-    if !template.is_none() {
-        claim_spec(&format!("{path}.ephemeral.volumeClaimTemplate.spec"), template, warnings);
-    }
-    let projected = volume.get("projected");
-    if !projected.is_none() {
-        overlaps(volume.get("name").str_or_empty(), projected.get("sources"), warnings);
-    }
-}
-
-/// Paths that two sources of a projected volume both write, or one below the other.
-fn overlaps(name: &str, sources: ValueRef, warnings: &mut Vec<String>) {
-    let mut known: Vec<(&str, &str)> = Vec::new();
-    let mut any = false;
-    for source in sources.iter() {
-        let mut own: Vec<(&str, &str)> = Vec::new();
-        for (field, kind) in [("configMap", "ConfigMap"), ("secret", "Secret"), ("downwardAPI", "DownwardAPI")] {
-            let part = source.get(field);
-            any |= !part.is_none();
-            own.extend(part.get("items").iter().map(|item| (item.get("path").str_or_empty(), kind)));
-        }
-        for (field, kind, paths) in [
-            ("serviceAccountToken", "ServiceAccountToken", &["path"][..]),
-            ("clusterTrustBundle", "ClusterTrustBundle", &["path"]),
-            ("podCertificate", "PodCertificate", &["credentialBundlePath", "keyPath", "certificateChainPath"]),
-        ] {
-            let part = source.get(field);
-            any |= !part.is_none();
-            own.extend(paths.iter().map(|path| (part.get(path).str_or_empty(), kind)));
-        }
-        own.retain(|(path, _)| !path.is_empty());
-        for (path, kind) in own {
-            for (other, of) in &known {
-                let below = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('/'));
-                if path == *other || below(path, other) || below(other, path) {
-                    warnings.push(format!(
-                        "volume \"{name}\" (Projected): overlapping paths: \"{path}\" ({kind}) with \"{other}\" ({of})"
-                    ));
-                }
+    for kind in ["podAffinity", "podAntiAffinity"] {
+        let (affinity, at) = (spec.get("affinity").get(kind), format!("{path}.affinity.{kind}"));
+        for (index, term) in affinity.get(REQUIRED).iter().enumerate() {
+            if term.get("labelSelector").is_none() {
+                warnings.push(format!("{at}.{REQUIRED}[{index}].labelSelector: {NULL_SELECTOR}"));
             }
-            known.push((path, kind));
         }
-    }
-    // An empty list is a volume without files, which may be meant; an empty source is not.
-    if !any && !sources.is_empty() {
-        warnings.push(format!("volume \"{name}\" (Projected) has no sources provided"));
+        for (index, term) in affinity.get(PREFERRED).iter().enumerate() {
+            if term.get("podAffinityTerm").get("labelSelector").is_none() {
+                warnings.push(format!("{at}.{PREFERRED}[{index}].podAffinityTerm.labelSelector: {NULL_SELECTOR}"));
+            }
+        }
     }
 }
 
 fn lists(path: &str, spec: ValueRef, warnings: &mut Vec<String>) {
     let mut seen: Vec<&str> = Vec::new();
     for (at, alias) in spec.get("hostAliases").iter().enumerate() {
-        let ip = alias.get("ip").str_or_empty();
+        let (ip, place) = (alias.get("ip").str_or_empty(), format!("{path}.hostAliases[{at}].ip"));
         if seen.contains(&ip) {
-            warnings.push(format!("{path}.hostAliases[{at}].ip: duplicate ip \"{ip}\""));
+            warnings.push(format!("{place}: duplicate ip \"{ip}\""));
         }
+        addresses::of_address(&place, ip, warnings);
         seen.push(ip);
+    }
+    for (at, server) in spec.get("dnsConfig").get("nameservers").iter().enumerate() {
+        addresses::of_address(&format!("{path}.dnsConfig.nameservers[{at}]"), server.str_or_empty(), warnings);
     }
     let mut seen: Vec<&str> = Vec::new();
     for (at, secret) in spec.get("imagePullSecrets").iter().enumerate() {
-        let name = secret.get("name").str_or_empty();
+        let (name, place) = (secret.get("name").str_or_empty(), format!("{path}.imagePullSecrets[{at}].name"));
+        if seen.contains(&name) {
+            warnings.push(format!("{place}: duplicate name \"{name}\""));
+        }
         if name.is_empty() {
-            warnings.push(format!("{path}.imagePullSecrets[{at}].name: invalid empty name \"\""));
-        } else if seen.contains(&name) {
-            warnings.push(format!("{path}.imagePullSecrets[{at}].name: duplicate name \"{name}\""));
+            warnings.push(format!("{place}: invalid empty name \"\""));
         }
         seen.push(name);
     }
@@ -212,49 +175,17 @@ fn of_container(path: &str, container: ValueRef, warnings: &mut Vec<String>) {
     let mut seen: Vec<&str> = Vec::new();
     for (at, variable) in container.get("env").iter().enumerate() {
         let name = variable.get("name").str_or_empty();
+        if !seen.contains(&name) {
+            seen.push(name);
+            continue;
+        }
         // A value that is built from the one before it means to take its place.
-        let extends = variable.get("value").str_or_empty().contains(&format!("$({name})"));
-        if seen.contains(&name) && !extends {
+        let (value, reference) = (variable.get("value").str_or_empty(), format!("$({name})"));
+        let extends = variable.get("valueFrom").is_none() && value != reference && value.contains(&reference);
+        if !extends {
             warnings.push(format!(
                 "{path}.env[{at}]: hides previous definition of \"{name}\", which may be dropped when using apply"
             ));
-        }
-        seen.push(name);
-    }
-}
-
-/// Ports that are there twice, by number or by name, among the containers that run together.
-fn port_names(path: &str, spec: ValueRef, warnings: &mut Vec<String>) {
-    let mut by_name: BTreeMap<&str, String> = BTreeMap::new();
-    let mut by_number: BTreeMap<(i64, &str, i64, &str), String> = BTreeMap::new();
-    for list in ["initContainers", "containers"] {
-        for (index, container) in spec.get(list).iter().enumerate() {
-            if list == "initContainers" && !container.get("restartPolicy").is_str("Always") {
-                continue;
-            }
-            let mut own: Vec<&str> = Vec::new();
-            for (at, port) in container.get("ports").iter().enumerate() {
-                let place = format!("{path}.{list}[{index}].ports[{at}]");
-                let text = |key: &str| port.get(key).str_or_empty();
-                let number = |key: &str| port.get(key).as_i64().unwrap_or(0);
-                let key = (number("containerPort"), text("protocol"), number("hostPort"), text("hostIP"));
-                match by_number.get(&key) {
-                    Some(other) => warnings.push(format!("{place}: duplicate port definition with {other}")),
-                    None => drop(by_number.insert(key, place.clone())),
-                }
-                let name = text("name");
-                if name.is_empty() || own.contains(&name) {
-                    continue;
-                }
-                own.push(name);
-                match by_name.get(name) {
-                    Some(other) => warnings.push(format!(
-                        "{place}: duplicate port name \"{name}\" with {other}, services and probes that select ports by \
-                         name will use {other}"
-                    )),
-                    None => drop(by_name.insert(name, place)),
-                }
-            }
         }
     }
 }

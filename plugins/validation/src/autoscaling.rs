@@ -29,7 +29,9 @@ pub fn check(review: &Review, errors: &mut Errors) {
     if let Some(least) = least.filter(|least| *least < 1) {
         errors.invalid(SPEC.child("minReplicas"), &least, "must be greater than or equal to 1");
     }
-    if most < 1 {
+    if most < 0 {
+        errors.invalid(SPEC.child("maxReplicas"), &most, "must be greater than or equal to 1");
+    } else if most == 0 {
         errors.required(SPEC.child("maxReplicas"), "must be set and greater than 0");
     }
     if least.is_some_and(|least| most < least) {
@@ -137,7 +139,7 @@ fn object_source(at: &Field, source: ValueRef, errors: &mut Errors) {
     identifier(at, source, errors);
     target(at, source, errors);
     if !has(source, "value") && !has(source, "averageValue") {
-        let detail = "must set either a target value for metric or a per-pod target value";
+        let detail = "must set either a target value or averageValue";
         errors.required(at.child("target.averageValue"), detail);
     }
 }

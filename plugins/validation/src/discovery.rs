@@ -57,7 +57,7 @@ fn addresses(at: &Field, addresses: ValueRef, kind: &str, errors: &mut Errors) {
     for (index, address) in addresses.iter().enumerate() {
         let (place, text) = (at.index(index), address.str_or_empty());
         if kind == "FQDN" {
-            errors.invalid_each(place, text, formats::dns_subdomain(text));
+            fully_qualified(&place, text, errors);
         }
         if !matches!(kind, "IPv4" | "IPv6") {
             continue;
@@ -105,6 +105,27 @@ fn ports(at: &Field, ports: ValueRef, errors: &mut Errors) {
         errors.needs_one_of(at.child("protocol"), protocol, &["SCTP", "TCP", "UDP"]);
         if let Some(protocol) = port.get("appProtocol").as_str() {
             errors.invalid_each(at.child("appProtocol"), protocol, formats::qualified_name(protocol));
+        }
+    }
+}
+
+/// A domain name of at least two labels; the point at its end may be written.
+fn fully_qualified(at: &Field, text: &str, errors: &mut Errors) {
+    if !errors.needs(at, text) {
+        return;
+    }
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let wrong = formats::dns_subdomain(name);
+    if !wrong.is_empty() {
+        return errors.invalid(at, name, wrong.join(","));
+    }
+    if !name.contains('.') {
+        return errors.invalid(at, name, "should be a domain with at least two segments separated by dots");
+    }
+    for label in name.split('.') {
+        let wrong = formats::dns_label(label);
+        if !wrong.is_empty() {
+            return errors.invalid(at, label, wrong.join(","));
         }
     }
 }

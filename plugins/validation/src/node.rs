@@ -15,7 +15,9 @@ pub fn check(review: &Review, errors: &mut Errors) {
         errors.immutable("handler", class.get("handler"), review.old.get("handler"));
     }
     let handler = class.get("handler").str_or_empty();
-    errors.invalid_each("handler", handler, formats::dns_label(handler));
+    if errors.needs("handler", handler) {
+        errors.invalid_each("handler", handler, formats::dns_label(handler));
+    }
     resources::overhead(&Field::new("overhead"), class.get("overhead").get("podFixed"), errors);
     let (placement, at) = (class.get("scheduling"), Field::new("scheduling"));
     meta::labels(at.child("nodeSelector"), placement.get("nodeSelector"), errors);

@@ -43,5 +43,7 @@ pub fn check(review: &Review, errors: &mut Errors) {
     } else if value > MOST {
         errors.forbidden("value", format!("maximum allowed value of a user defined priority is {MOST}"));
     }
-    errors.may_be_one_of("preemptionPolicy", policy, &["PreemptLowerPriority", "Never"]);
+    if !policy.is_none() {
+        errors.needs_one_of("preemptionPolicy", policy.str_or_empty(), &["PreemptLowerPriority", "Never"]);
+    }
 }

@@ -31,7 +31,8 @@ pub fn check(review: &Review, errors: &mut Errors) {
 
 fn provisioner(at: &str, name: &str, errors: &mut Errors) {
     if errors.needs(at, name) {
-        errors.invalid_each(at, name, formats::qualified_name(&name.to_lowercase()));
+        let name = name.to_lowercase();
+        errors.invalid_each(at, name.as_str(), formats::qualified_name(&name));
     }
 }
 
@@ -75,7 +76,9 @@ fn class(review: &Review, errors: &mut Errors) {
         let at = list.index(index);
         let at = at.child("matchLabelExpressions");
         topology(&at, term.get("matchLabelExpressions"), errors);
-        if terms.iter().take(index).any(|other| same(term, other)) {
+        // Those without requirements are also the same as what the reference has in front of its list, once for each term.
+        let empty = if term.get("matchLabelExpressions").is_empty() { terms.len() } else { 0 };
+        for _ in 0..empty + terms.iter().take(index).filter(|other| same(term, *other)).count() {
             errors.duplicate(at, "");
         }
     }
@@ -126,13 +129,14 @@ fn attachment(review: &Review, errors: &mut Errors) {
             let place = at.child("persistentVolumeName");
             errors.required(place, "must specify non empty persistentVolumeName");
         }
-        (true, Some(name)) => {
-            errors.invalid_each(at.child("persistentVolumeName"), name, formats::dns_subdomain(name));
-        }
+        (true, Some(_)) => {}
         (false, None) => volume::spec(at.child("inlineVolumeSpec"), inline, true, errors),
     }
     let node = spec.get("nodeName").str_or_empty();
     errors.invalid_each(SPEC.child("nodeName"), node, formats::dns_subdomain(node));
+    if let Some(name) = name.as_str() {
+        errors.invalid_each(at.child("persistentVolumeName"), name, formats::dns_subdomain(name));
+    }
 }
 
 fn attachment_status(review: &Review, errors: &mut Errors) {
@@ -202,8 +206,8 @@ fn node(review: &Review, errors: &mut Errors) {
         let (name, id) = (driver.get("name").str_or_empty(), driver.get("nodeID").str_or_empty());
         csi_driver(&at.child("name"), name, errors);
         errors.needs(at.child("nodeID"), id);
-        if id.len() > 192 {
-            errors.invalid(at.child("nodeID"), id, "must be 192 characters or less");
+        if id.len() > 256 {
+            errors.invalid(at.child("nodeID"), id, "must be 256 characters or less");
         }
         errors.non_negative(at.child("allocatable.count"), driver.get("allocatable").get("count"));
         errors.unique(&mut names, at.child("name"), name);
@@ -211,7 +215,7 @@ fn node(review: &Review, errors: &mut Errors) {
         for key in keys.iter().map(|key| key.str_or_empty()) {
             errors.needs(at, key);
             errors.unique(&mut seen, at, key);
-            errors.invalid_each(at, &keys, formats::qualified_name(key));
+            errors.invalid_each(at, key, formats::qualified_name(key));
         }
     }
     if !review.update {

@@ -37,6 +37,7 @@ fn handles(scope: &Scope, operation: Operation) -> bool {
     match (operation, scope.group(), scope.resource(), scope.sub()) {
         (Operation::Create, .., "") => true,
         (Operation::Update, "", "services" | "persistentvolumeclaims", "") => true,
+        (Operation::Update, "resource.k8s.io", "resourceclaims", "") => true,
         (Operation::Update, "", "pods", "resize") => true,
         _ => false,
     }

@@ -19,7 +19,7 @@ use crate::admission::{Admission, AdmissionAttributes, GroupVersionName};
 use crate::context::Context;
 
 /// The longest text of one Warning header, in bytes.
-const MAX_WARNING: usize = 256;
+const MAX_WARNING: usize = 4 << 10;
 /// The audit annotation that names the plugin that refused, and its module.
 const DENIED_BY: &str = "plugins.portcullis.dev/denied-by";
 /// The audit annotation that names a plugin that failed and was passed over by its failure policy.
@@ -261,7 +261,13 @@ impl Admission for ComponentAdmission {
         if all.is_empty() {
             return Ok(());
         }
-        Err(Status::invalid(&attributes.kind.group, &attributes.kind.name, &attributes.name, all))
+        // Events of both groups are one kind, and what is wrong with them is said of the older one.
+        let group = if attributes.kind.name == "Event" && attributes.kind.group == "events.k8s.io" {
+            ""
+        } else {
+            &attributes.kind.group
+        };
+        Err(Status::invalid(group, &attributes.kind.name, &attributes.name, all))
     }
 
     async fn validate(

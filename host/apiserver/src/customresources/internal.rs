@@ -56,6 +56,7 @@ pub fn scope(
         query: Vec::new(),
         headers,
         output: Output::default(),
+        raw_data: None,
     }
 }
 

@@ -9,6 +9,9 @@ use portcullis_machinery::{Status, Value, object};
 
 use crate::context::RequestContext;
 
+/// Where built-in kinds are registered, as clients of the reference read it in errors about kinds that are not.
+pub const SCHEME: &str = " in scheme \"pkg/api/legacyscheme/scheme.go:30\"";
+
 /// Reads the whole body.
 ///
 /// # Errors
@@ -91,7 +94,7 @@ pub fn decode(
         let in_version = if given_version.is_empty() { &wanted } else { &given_version };
         return Err(Status::bad_request(format!(
             "{shown} in version \"{version}\" cannot be handled as a {kind}: no kind \"{shown}\" is registered for \
-             version \"{in_version}\" in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+             version \"{in_version}\"{SCHEME}"
         )));
     }
     if object::kind(&value).is_empty() {

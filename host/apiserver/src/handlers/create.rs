@@ -10,7 +10,7 @@ use super::transform::respond_object;
 use super::{Scope, write};
 use crate::admission::Operation;
 use crate::negotiation::body_media;
-use crate::{reviews, webhooks};
+use crate::{reviews, strategy, webhooks};
 
 /// Makes an object of the body and stores it.
 ///
@@ -41,7 +41,8 @@ pub async fn create(scope: &Scope, request_body: Body) -> Result<Response<Body>,
         object::name(&object).clone_into(&mut pod.name);
         return super::subresources::bind(&pod, object, &options).await;
     }
-    let mut scope_of_new = scope.clone();
+    let raw_data = strategy::revision::sent(scope, &bytes, media);
+    let mut scope_of_new = Scope { raw_data, ..scope.clone() };
     if definition.plural == "namespaces" && definition.group.is_empty() {
         scope_of_new.namespace = String::new();
     }

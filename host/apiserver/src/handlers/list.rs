@@ -287,8 +287,12 @@ fn splice(scope: &Scope, page: &Page) -> Bytes {
 
 /// The token of a page: the revision of the list, and the last key given, as the reference writes it.
 fn encode_continue(revision: u64, last: &str) -> String {
-    let token = json!({"v": "meta.k8s.io/v1", "rv": revision, "start": format!("{last}\0")});
-    URL_SAFE_NO_PAD.encode(token.to_string())
+    encode_token(revision.try_into().unwrap_or(i64::MAX), &format!("{last}\0"))
+}
+
+fn encode_token(revision: i64, start: &str) -> String {
+    let start = Value::from(start);
+    URL_SAFE_NO_PAD.encode(format!("{{\"v\":\"meta.k8s.io/v1\",\"rv\":{revision},\"start\":{start}}}"))
 }
 
 /// As tolerant as the reference's decoder: bits that are left over at the end do not matter.
@@ -328,8 +332,7 @@ fn expired_page(token: &str, _prefix: &str) -> Status {
          modified, or deleted between the time the first chunk was returned and now may show up in the list.",
     );
     if let Ok((_, start)) = decode_continue(token) {
-        let fresh = json!({"v": "meta.k8s.io/v1", "rv": -1, "start": start});
-        status.metadata.insert("continue".into(), URL_SAFE_NO_PAD.encode(fresh.to_string()).into());
+        status.metadata.insert("continue".into(), encode_token(-1, &start).into());
     }
     status
 }

@@ -149,7 +149,8 @@ impl Patch {
         };
         let (kind, version) = (object::kind(&new), object::api_version(&new));
         if kind != object::kind(old) || version != object::api_version(old) {
-            return Err(refuse(&format!("no kind \"{kind}\" is registered for version \"{version}\"")));
+            let scheme = if scope.definition.builtin { body::SCHEME } else { "" };
+            return Err(refuse(&format!("no kind \"{kind}\" is registered for version \"{version}\"{scheme}")));
         }
         let conversion = if self.kind == PatchKind::Strategic { patch::conversion_error(&new, schema) } else { None };
         strict.extend(

@@ -38,6 +38,8 @@ pub struct Scope {
     pub headers: HeaderMap,
     /// What the answer looks like.
     pub output: Output,
+    /// The text of the sent object's data, where it matters (see `strategy::revision`).
+    pub raw_data: Option<Arc<str>>,
 }
 
 impl Scope {

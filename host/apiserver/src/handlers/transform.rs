@@ -1,7 +1,13 @@
 //! What an answer makes of objects: nothing, metadata only, or the rows of a table.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use axum::body::Body;
 use http::Response;
+use parking_lot::RwLock;
+use portcullis_machinery::definition::ResourceDefinition;
+use portcullis_machinery::openapi::NoDescriptions;
 use portcullis_machinery::{Status, Value, table};
 use serde_json::json;
 
@@ -75,8 +81,7 @@ pub fn table<'a>(
             row
         })
         .collect();
-    let definitions =
-        if columns { serde_json::to_value(table::columns(&scope.definition)).unwrap_or_default() } else { Value::Null };
+    let definitions = if columns { column_definitions(&scope.definition) } else { Value::Null };
     json!({
         "kind": "Table",
         "apiVersion": scope.output.meta_version(),
@@ -84,6 +89,25 @@ pub fn table<'a>(
         "columnDefinitions": definitions,
         "rows": rows,
     })
+}
+
+/// The columns of a resource's tables. Those of built-in kinds are made once, as their descriptions have to be unpacked.
+fn column_definitions(definition: &ResourceDefinition) -> Value {
+    static BUILT_IN: LazyLock<RwLock<HashMap<(String, String), Value>>> = LazyLock::new(RwLock::default);
+    let make = || {
+        let columns = table::columns(definition, &NoDescriptions);
+        serde_json::to_value(columns).unwrap_or_default()
+    };
+    if !definition.builtin {
+        return make();
+    }
+    let key = (definition.group.clone(), definition.kind.clone());
+    if let Some(known) = BUILT_IN.read().get(&key) {
+        return known.clone();
+    }
+    let made = make();
+    BUILT_IN.write().insert(key, made.clone());
+    made
 }
 
 /// The answer with one object.

@@ -81,6 +81,8 @@ pub async fn update(scope: &Scope, request_body: Body) -> Result<Response<Body>,
     names::fit_namespace(&mut object, namespace)?;
     names::check_name(&object, &scope.name)?;
     write::dedup_owners(scope, &mut object);
+    let raw_data = strategy::revision::sent(scope, &bytes, media);
+    let scope = &Scope { raw_data, ..scope.clone() };
     let (stored, created) = apply(scope, &Source::Replace(object), &options).await?;
     respond_object(scope, if created { 201 } else { 200 }, &stored)
 }
@@ -224,7 +226,7 @@ async fn attempt(
         (_, Some(seen)) => Admission::OfPart(seen),
         _ => Admission::OfObject,
     };
-    let result = finish(scope, options, existing, &old, new, &attributes, &admission).await;
+    let result = finish(scope, source, options, existing, new, &attributes, &admission).await;
     strategy::finish(scope, claim, matches!(result, Ok(Some(_))) && !options.dry_run).await;
     result
 }
@@ -238,24 +240,27 @@ enum Admission<'a> {
 
 async fn finish(
     scope: &Scope,
+    source: &Source,
     options: &WriteOptions,
     existing: &CachedObject,
-    old: &Value,
     mut new: Value,
     attributes: &AdmissionAttributes,
     admission: &Admission<'_>,
 ) -> Result<Option<(Value, bool)>, Status> {
+    let old = &*scope.object_of(existing);
     let _ = codec::conform(&mut new, &scope.definition.schema);
     scope.server.authorizer.check_escalation(&scope.cx.user, &scope.cx.info, &new, Some(old))?;
+    let text = strategy::revision::stored(scope, &existing.wire);
     let new = Arc::new(new);
-    match admission {
-        Admission::OfObject => write::validate(scope, attributes, &new).await?,
-        Admission::Done => write::validate_object(scope, attributes, &new).await?,
+    let checked = match admission {
+        Admission::OfObject => write::validate(scope, attributes, &new).await,
+        Admission::Done => write::validate_object(scope, attributes, &new).await,
         Admission::OfPart((of_part, of_admission, part)) => {
             write::validate_object(scope, attributes, &new).await?;
-            write::admit(of_part, of_admission, &Arc::new(part.clone())).await?;
+            write::admit(of_part, of_admission, &Arc::new(part.clone())).await
         }
-    }
+    };
+    strategy::revision::check(scope, source, text, &new, checked)?;
     let new = Arc::unwrap_or_clone(new);
     let over = object::deletion_timestamp(old).is_some()
         && object::finalizers(&new).next().is_none()
@@ -276,10 +281,13 @@ async fn finish(
             Err(error) => Err(store_error(&error)),
         };
     }
-    if same_but_for_times(&new, old) {
+    // What a new claim lacks in the store until it is written again, reading it adds: its first change is one in any case.
+    let complete = scope.definition.kind != "PersistentVolumeClaim" || existing.create_revision != existing.revision;
+    if complete && same_but_for_times(&new, old) {
         return Ok(Some(((*old).clone(), false)));
     }
     let (bytes, mut answer) = conversion::to_store(scope, new).await?;
+    let bytes = strategy::revision::with_text(bytes, text);
     match store.put(&existing.key, bytes, expect, write::time_to_live(scope)).await {
         Ok(revision) => {
             object::set_version(&mut answer, revision);

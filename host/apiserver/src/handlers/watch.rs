@@ -25,6 +25,8 @@ use crate::respond;
 
 /// How often a watch that reads bookmarks gets one. The reference sends about one a minute.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(55);
+/// How long before its end a watch gets its last one.
+const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 
 /// Starts a watch and answers with its stream. `name` narrows it to one object (`/watch/…/<name>`).
 ///
@@ -84,10 +86,9 @@ pub async fn watch(scope: &Scope, name: &str) -> Result<Response<Body>, Status> 
         columns: true,
         selection: selection.filter(|_| by_form),
     };
-    let frames = futures::stream::unfold(
-        State { frames: stream, watcher, failure, deadline, next_bookmark: Instant::now() + BOOKMARK_EVERY },
-        State::next,
-    );
+    let next_bookmark = next_bookmark(Instant::now(), deadline);
+    let frames =
+        futures::stream::unfold(State { frames: stream, watcher, failure, deadline, next_bookmark }, State::next);
     Ok(respond::raw(200, scope.output.stream_type(), Body::from_stream(frames)))
 }
 
@@ -119,6 +120,12 @@ fn too_old(wanted: u64, oldest: u64) -> Status {
     Status::expired(format!("too old resource version: {wanted} ({oldest})"))
 }
 
+/// A bookmark is due about once a minute, and shortly before the watch ends: what resumes it then has little to catch up.
+fn next_bookmark(now: Instant, deadline: Instant) -> Instant {
+    let (regular, last) = (now + BOOKMARK_EVERY, deadline.checked_sub(BOOKMARK_BEFORE_END).unwrap_or(deadline));
+    if last > now { regular.min(last) } else { deadline + BOOKMARK_EVERY }
+}
+
 /// A watch under way.
 struct State {
     frames: Frames,
@@ -140,7 +147,7 @@ impl State {
                 item = watcher.next() => item,
                 () = sleep_until(self.deadline) => return None,
                 () = sleep_until(self.next_bookmark) => {
-                    self.next_bookmark = Instant::now() + BOOKMARK_EVERY;
+                    self.next_bookmark = next_bookmark(Instant::now(), self.deadline);
                     let revision = watcher.bookmark().filter(|_| self.frames.bookmarks);
                     match revision {
                         Some(revision) => return Some((Ok(self.frames.bookmark(revision, false)), self)),

@@ -228,7 +228,10 @@ async fn create_once(
     }
     strategy::prepare_for_create(scope, &mut object, labels_by_default)?;
     let claim = strategy::begin_create(scope, &mut object, options.dry_run).await?;
-    let result = create_prepared(scope, object, options, attributes).await;
+    // Some objects get their names only here.
+    let named = attributes.name.is_empty().then(|| object::name(&object).to_owned());
+    let named = named.map(|name| AdmissionAttributes { name, ..attributes.clone() });
+    let result = create_prepared(scope, object, options, named.as_ref().unwrap_or(attributes)).await;
     strategy::finish(scope, claim, result.is_ok() && !options.dry_run).await;
     result
 }
@@ -262,6 +265,7 @@ async fn create_prepared(
         return Err(Status::failure(500, "", "resourceVersion should not be set on objects to be created"));
     }
     let (bytes, mut answer) = conversion::to_store(scope, object).await?;
+    let bytes = strategy::revision::with_text(bytes, scope.raw_data.as_deref());
     match scope.server.store.put(&key, bytes, Expect::Absent, time_to_live(scope)).await {
         Ok(revision) => {
             object::set_version(&mut answer, revision);

@@ -70,6 +70,51 @@ fn profiles_of_annotations(pod: &mut Value) {
     }
 }
 
+/// Narrows a write through `resize` to what it may change: the resources of the pod and of its containers. Where containers
+/// were added, left out or renamed, the whole is left for validation to refuse.
+pub fn resize(new: &mut Value, old: &Value) {
+    let lists = ["containers", "initContainers"];
+    let of = |pod: &Value, list: &str| object::list_at(pod, &["spec", list]).to_vec();
+    if lists.iter().any(|list| of(new, list).len() != of(old, list).len()) {
+        return;
+    }
+    let merged = lists.map(|list| {
+        let (given, mut kept) = (of(new, list), of(old, list));
+        for (with, container) in given.iter().zip(&mut kept) {
+            if with.get("name") != container.get("name") {
+                return given;
+            }
+            for field in ["resources", "resizePolicy"] {
+                replace(container, field, with.get(field).cloned());
+            }
+        }
+        kept
+    });
+    let resources = object::get_at(new, &["spec", "resources"]).cloned();
+    for part in ["spec", "status"] {
+        replace(new, part, old.get(part).cloned());
+    }
+    for part in ["labels", "annotations", "finalizers", "ownerReferences"] {
+        let kept = object::get_at(old, &["metadata", part]).cloned();
+        replace(&mut new["metadata"], part, kept);
+    }
+    let spec = &mut new["spec"];
+    replace(spec, "resources", resources);
+    for (list, containers) in lists.into_iter().zip(merged) {
+        if !containers.is_empty() {
+            replace(spec, list, Some(containers.into()));
+        }
+    }
+}
+
+fn replace(members: &mut Value, field: &str, with: Option<Value>) {
+    let Some(members) = members.as_object_mut() else { return };
+    match with {
+        Some(value) => drop(members.insert(field.to_owned(), value)),
+        None => drop(members.remove(field)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -118,8 +118,9 @@ pub fn prepare_for_update(scope: &Scope, new: &mut Value, old: &Value) -> Result
             let conditions = object::get_at(new, &["status", "conditions"]).cloned();
             copy(new, old, &["spec"]);
             copy(new, old, &["status"]);
-            if let Some(conditions) = conditions {
-                object::set_at(new, &["status", "conditions"], conditions);
+            match conditions {
+                Some(conditions) => object::set_at(new, &["status", "conditions"], conditions),
+                None => drop(object::remove_at(new, &["status", "conditions"])),
             }
             condition_times(new, old);
         }
@@ -133,15 +134,7 @@ pub fn prepare_for_update(scope: &Scope, new: &mut Value, old: &Value) -> Result
                 object::set_at(new, &["spec", "ephemeralContainers"], added);
             }
         }
-        "resize" => {
-            let resized = object::get_at(new, &["spec"]).cloned().unwrap_or_default();
-            let version = object::resource_version(new).to_owned();
-            *new = old.clone();
-            object::set_at(new, &["metadata", "resourceVersion"], version);
-            for list in ["containers", "initContainers"] {
-                resize(new, &resized, list);
-            }
-        }
+        "resize" => pod::resize(new, old),
         "binding" => {}
         _ => {
             if definition.has_status() {
@@ -264,15 +257,17 @@ fn phase_time(new: &mut Value, old: &Value) {
     }
 }
 
-/// Approvals and denials are changed through `approval` only.
+/// Approvals and denials are changed through `approval` only: as many of them as there were are put back as they were.
+/// Others are left for validation to refuse.
 fn keep_conditions(new: &mut Value, old: &Value, kind: &str) {
-    let is = |condition: &&Value| object::str_at(condition, &["type"]) == Some(kind);
-    let kept: Vec<Value> = object::list_at(old, &["status", "conditions"]).iter().filter(is).cloned().collect();
-    let mut rest: Vec<Value> =
-        object::list_at(new, &["status", "conditions"]).iter().filter(|c| !is(c)).cloned().collect();
-    rest.splice(0..0, kept);
-    if !rest.is_empty() {
-        object::set_at(new, &["status", "conditions"], rest);
+    let is = |condition: &Value| object::str_at(condition, &["type"]) == Some(kind);
+    let kept: Vec<Value> =
+        object::list_at(old, &["status", "conditions"]).iter().filter(|condition| is(condition)).cloned().collect();
+    let Some(Value::Array(conditions)) = object::get_at_mut(new, &["status", "conditions"]) else { return };
+    if conditions.iter().filter(|condition| is(condition)).count() == kept.len() {
+        for (condition, kept) in conditions.iter_mut().filter(|condition| is(condition)).zip(kept) {
+            *condition = kept;
+        }
     }
 }
 
@@ -283,15 +278,15 @@ fn condition_times(new: &mut Value, old: &Value) {
     for condition in conditions {
         let unset = |field: &str| condition.get(field).is_none_or(Value::is_null);
         let (no_update, no_transition) = (unset("lastUpdateTime"), unset("lastTransitionTime"));
-        let same = before.iter().find(|c| c.get("type") == condition.get("type"));
+        let same = before.iter().find(|c| {
+            ["type", "status"].iter().all(|field| c.get(field) == condition.get(field))
+                && c.get("lastTransitionTime").is_some_and(|time| !time.is_null())
+        });
         if no_update {
             object::set_at(condition, &["lastUpdateTime"], now.as_str());
         }
         if no_transition {
-            let time = same
-                .filter(|c| c.get("status") == condition.get("status"))
-                .and_then(|c| c.get("lastTransitionTime").cloned())
-                .unwrap_or_else(|| now.as_str().into());
+            let time = same.and_then(|c| c.get("lastTransitionTime").cloned()).unwrap_or_else(|| now.as_str().into());
             object::set_at(condition, &["lastTransitionTime"], time);
         }
     }
@@ -306,24 +301,20 @@ fn copy(new: &mut Value, old: &Value, path: &[&str]) {
     }
 }
 
-fn resize(new: &mut Value, wanted: &Value, list: &str) {
-    let wanted = object::list_at(wanted, &[list]).to_vec();
-    let Some(Value::Array(containers)) = object::get_at_mut(new, &["spec", list]) else { return };
-    for container in containers {
-        let Some(with) = wanted.iter().find(|c| c.get("name") == container.get("name")) else { continue };
-        for field in ["resources", "resizePolicy"] {
-            copy(container, with, &[field]);
-        }
-    }
-}
-
 /// The quality-of-service class: Guaranteed if every container's limits for cpu and memory equal its requests,
 /// BestEffort if nothing is said of either, else Burstable (API reference, pod QoS).
 fn qos_class(pod: &Value) -> &'static str {
     let containers = ["containers", "initContainers"].map(|list| object::list_at(pod, &["spec", list]));
     let mut any = false;
     let mut guaranteed = true;
-    for container in containers.into_iter().flatten() {
+    // What the pod asks for as a whole counts instead of what its containers do.
+    let spec = object::get_at(pod, &["spec"]).filter(|spec| {
+        ["requests", "limits"].iter().any(|list| {
+            object::get_at(spec, &["resources", list]).and_then(Value::as_object).is_some_and(|list| !list.is_empty())
+        })
+    });
+    let containers = containers.into_iter().flatten().filter(|_| spec.is_none());
+    for container in spec.into_iter().chain(containers) {
         for resource in ["cpu", "memory"] {
             let amount = |what: &str| {
                 let value = object::get_at(container, &["resources", what, resource]);
@@ -371,10 +362,10 @@ fn job_selector(job: &mut Value, labels_by_default: bool) {
     if object::bool_at(job, &["spec", "manualSelector"]) {
         return;
     }
-    // Labels that the job has from its template are the template's, also what is added to them here.
-    let shared = labels_by_default
-        && object::labels(job).next().is_some()
-        && job.pointer("/metadata/labels") == job.pointer("/spec/template/metadata/labels");
+    // Labels that the job has from its template are the template's, also what is added to them here. If neither has any, it
+    // gets the template's when it is read.
+    let shared = object::labels(job).next().is_none()
+        || labels_by_default && job.pointer("/metadata/labels") == job.pointer("/spec/template/metadata/labels");
     let (name, uid) = (object::name(job).to_owned(), object::uid(job).to_owned());
     let labels = [
         ("controller-uid", &uid),
@@ -390,9 +381,8 @@ fn job_selector(job: &mut Value, labels_by_default: bool) {
         let labels = on_pods.clone();
         object::set_at(job, &["metadata", "labels"], Value::Object(labels));
     }
-    if object::get_at(job, &["spec", "selector"]).is_none() {
-        object::set_at(job, &["spec", "selector"], json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}));
-    }
+    let selected = object::object_at(job, &["spec", "selector", "matchLabels"]);
+    selected.entry("batch.kubernetes.io/controller-uid").or_insert_with(|| uid.into());
 }
 
 /// References to secrets carry a name only.

@@ -241,7 +241,7 @@ fn lists() {
         "m2",
         false,
         Ok((
-            json!({"spec": {"containers": [b, a]}}),
+            json!({"spec": {"containers": [a, b]}}),
             json!({"m1 Apply": item("a", json!({"f:image": {}, "f:args": {}})), "m2 Apply": owners_b}),
         )),
     );
@@ -251,7 +251,7 @@ fn lists() {
         json!({"spec": {"containers": [{"name": "a"}]}}),
         "m1",
         false,
-        Ok((json!({"spec": {"containers": [b, a]}}), json!({"m1 Apply": item("a", json!({})), "m2 Apply": owners_b}))),
+        Ok((json!({"spec": {"containers": [a, b]}}), json!({"m1 Apply": item("a", json!({})), "m2 Apply": owners_b}))),
     );
     check(
         &live,

@@ -34,7 +34,7 @@ pub(super) fn grain<'s>(schema: Option<&'s SchemaRef>, field: &str, value: &Valu
         Some(Shape::Map(_)) if is_atomic_map(schema, field) => Grain::Leaf,
         Some(Shape::Map(values)) => Grain::Map(Some(values)),
         Some(Shape::List(list)) if list.list_type != ListType::Atomic => Grain::List(list),
-        Some(Shape::Any | Shape::RawObject) | None if value.is_object() => Grain::Map(None),
+        Some(Shape::Any) | None if value.is_object() => Grain::Map(None),
         _ => Grain::Leaf,
     }
 }
@@ -296,42 +296,47 @@ pub(super) fn merge(live: &Value, applied: &Value, schema: Option<&SchemaRef>, f
     }
 }
 
-/// The items of both, in the configuration's order; the live object's own items stay where they were among those that
-/// are in both, and come before what is new at the same place.
+/// The items of both: the configuration's in its order, and between them the live object's own where they were. An own item
+/// that stands before the next shared one goes before what the configuration adds there.
 fn merge_list(list: &ListShape, live: &Value, applied: &Value) -> Value {
-    let (live, applied) = (items(list, live), items(list, applied));
-    let places: HashMap<&str, &Value> = live.iter().map(|(step, value)| (step.as_str(), *value)).collect();
+    let all = live.as_array().into_iter().flatten();
+    let live: Vec<(String, &Value)> = all.filter_map(|item| Some((item_step(list, item).ok()?, item))).collect();
+    let applied = items(list, applied);
+    // An item that is in the live list twice is replaced and not merged.
+    let mut places: HashMap<&str, Option<usize>> = HashMap::new();
+    for (place, (step, _)) in live.iter().enumerate() {
+        places.entry(step.as_str()).and_modify(|known| *known = None).or_insert(Some(place));
+    }
     let named: HashSet<&str> = applied.iter().map(|(step, _)| step.as_str()).collect();
     let mut shared = applied.iter().map(|(step, _)| step.as_str()).filter(|step| places.contains_key(step)).peekable();
-    let mut merged: HashSet<&str> = HashSet::with_capacity(applied.len());
+    let mut merged: HashSet<&str> = HashSet::new();
     let mut result = Vec::with_capacity(live.len() + applied.len());
-    let mut own = live.iter().peekable();
-    let mut wanted = applied.iter().peekable();
-    while own.peek().is_some() || wanted.peek().is_some() {
-        if let Some((step, value)) = own.peek() {
+    let (mut own, mut given) = (live.iter().peekable(), applied.iter().peekable());
+    loop {
+        if let Some((step, item)) = own.peek() {
             if !named.contains(step.as_str()) {
-                result.push((*value).clone());
+                result.push((*item).clone());
                 own.next();
                 continue;
             }
-            let here = wanted.peek().is_some_and(|(wanted, _)| wanted == step);
-            let later = wanted.peek().is_some() && shared.peek().is_some_and(|next| next != step);
-            if !here && (later || merged.contains(step.as_str())) {
-                // It comes at the place that the configuration gives it, or has come already.
+            let next_given = given.peek().is_some_and(|(given, _)| given == step);
+            let passed = merged.contains(step.as_str());
+            // A shared item waits for its turn; one that is out of its turn comes where the configuration has it.
+            if passed || !next_given && given.peek().is_some() && shared.peek().is_some_and(|next| next != step) {
                 own.next();
                 continue;
             }
-            if here {
+            if next_given {
                 own.next();
             }
         }
-        let Some((step, value)) = wanted.next() else { continue };
-        merged.insert(step);
-        if shared.peek() == Some(&step.as_str()) {
+        let Some((step, value)) = given.next() else { break };
+        let old = places.get(step.as_str()).copied().flatten().and_then(|place| live.get(place));
+        result.push(old.map_or_else(|| (*value).clone(), |(_, old)| merge(old, value, Some(&list.items), "")));
+        merged.insert(step.as_str());
+        if shared.peek().is_some_and(|next| next == step) {
             shared.next();
         }
-        let old = places.get(step.as_str()).copied();
-        result.push(old.map_or_else(|| (*value).clone(), |old| merge(old, value, Some(&list.items), "")));
     }
     Value::Array(result)
 }
@@ -378,8 +383,8 @@ pub(super) fn prune(value: &mut Value, last: &Set, kept: &Set, schema: Option<&S
     }
 }
 
-/// What the reference's type has before anything is set: the structs that it holds by value, such as `spec`. They are
-/// there from the start, so nobody adds them and nobody owns them as such.
+/// What the reference's type has before anything is set: the structs that it holds by value, such as `spec`, and the zero
+/// values that it always writes. They are there from the start, so nobody adds them and nobody owns them as such.
 pub(super) fn blank(schema: &SchemaRef, depth: usize) -> Value {
     let mut members = Map::new();
     // Types may contain themselves, though never by value; the bound costs nothing and makes sure.
@@ -387,12 +392,24 @@ pub(super) fn blank(schema: &SchemaRef, depth: usize) -> Value {
         for field in schema.fields() {
             if is_by_value(field) {
                 members.insert(field.name.to_string(), blank(&field.schema, depth + 1));
-            } else if field.emit == Emit::Always && matches!(field.schema.shape, Shape::List(_) | Shape::Map(_)) {
-                members.insert(field.name.to_string(), Value::Null);
+            } else if field.emit == Emit::Always {
+                members.extend(zero(field).map(|value| (field.name.to_string(), value)));
             }
         }
     }
     Value::Object(members)
+}
+
+/// What a member that is always written is before it is set; none where that says nothing.
+fn zero(field: &Field) -> Option<Value> {
+    match field.schema.shape {
+        Shape::List(_) | Shape::Map(_) | Shape::Time | Shape::MicroTime => Some(Value::Null),
+        _ if field.go_pointer => None,
+        Shape::String => Some("".into()),
+        Shape::Bool => Some(false.into()),
+        Shape::Int32 | Shape::Int64 => Some(0.into()),
+        _ => None,
+    }
 }
 
 fn is_by_value(field: &Field) -> bool {

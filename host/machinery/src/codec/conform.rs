@@ -89,16 +89,59 @@ fn bare(go_type: &str) -> &str {
 fn mismatch(value: &Value, schema: &Schema, path: &Path<'_>, owner: &str) -> TypeError {
     let place = path.text(false);
     // The number itself is named only where another number would have done.
-    let numeric = matches!(schema.shape, Shape::Int32 | Shape::Int64 | Shape::Number);
+    let numeric = matches!(schema.shape, Shape::Int32 | Shape::Int64 | Shape::Number | Shape::IntOrString);
+    let wanted = match &schema.shape {
+        // What these are read from.
+        Shape::Time | Shape::MicroTime | Shape::Duration => "string",
+        Shape::IntOrString => "int32",
+        _ => &schema.go_type,
+    };
     let described = if value.is_number() && !numeric { "number".to_owned() } else { described(value) };
     if place.is_empty() {
-        return TypeError(format!("json: cannot unmarshal {described} into Go value of type {}", schema.go_type));
+        return TypeError(format!("json: cannot unmarshal {described} into Go value of type {wanted}"));
     }
     TypeError(format!(
-        "json: cannot unmarshal {described} into Go struct field {}.{place} of type {}",
+        "json: cannot unmarshal {described} into Go struct field {}.{place} of type {wanted}",
         bare(owner),
-        schema.go_type
     ))
+}
+
+/// The type that declares a member: that of the embedded structure, where a structure has it of one.
+fn declaring<'a>(owner: &'a str, member: &str) -> &'a str {
+    match (bare(owner), member) {
+        ("Volume", member) if member != "name" => "VolumeSource",
+        (
+            "PersistentVolumeSpec",
+            "capacity"
+            | "accessModes"
+            | "claimRef"
+            | "persistentVolumeReclaimPolicy"
+            | "storageClassName"
+            | "mountOptions"
+            | "volumeMode"
+            | "nodeAffinity"
+            | "volumeAttributesClassName",
+        ) => owner,
+        ("PersistentVolumeSpec", _) => "PersistentVolumeSource",
+        ("IngressRule", "http") => "IngressRuleValue",
+        ("Probe", "exec" | "httpGet" | "tcpSocket" | "grpc") => "ProbeHandler",
+        ("EphemeralContainer", member) if member != "targetContainerName" => "EphemeralContainerCommon",
+        (
+            "ConfigMapKeySelector"
+            | "SecretKeySelector"
+            | "ConfigMapVolumeSource"
+            | "ConfigMapProjection"
+            | "SecretProjection"
+            | "ConfigMapEnvSource"
+            | "SecretEnvSource",
+            "name",
+        ) => "LocalObjectReference",
+        ("RuleWithOperations" | "NamedRuleWithOperations", "apiGroups" | "apiVersions" | "resources" | "scope") => {
+            "Rule"
+        }
+        ("NamedRuleWithOperations", "operations") => "RuleWithOperations",
+        _ => owner,
+    }
 }
 
 /// Whether a value is what the type starts out as.
@@ -125,7 +168,7 @@ impl Conform {
             (Shape::Map(values), Value::Object(members)) => {
                 for (key, value) in members.iter_mut() {
                     if value.is_null() {
-                        *value = zero(values);
+                        *value = if matches!(values.shape, Shape::Bytes) { "".into() } else { zero(values) };
                     }
                     self.value(value, values, &Path::MapKey(path, key), owner)?;
                     if is_amounts {
@@ -193,9 +236,17 @@ impl Conform {
             if value.is_null() {
                 return field.emit == Emit::Always && (field.go_pointer || matches!(field.schema.shape, Shape::Any));
             }
-            if let Err(error) = self.value(value, &field.schema, &Path::Key(path, key), &schema.go_type) {
+            let owner = declaring(&schema.go_type, key);
+            if let Err(error) = self.value(value, &field.schema, &Path::Key(path, key), owner) {
                 failure = Some(error);
                 return true;
+            }
+            // Stored and read again, an empty one is none.
+            if field.emit == Emit::Always
+                && matches!(field.schema.shape, Shape::List(_) | Shape::Map(_))
+                && is_zero(value)
+            {
+                *value = Value::Null;
             }
             keep(field, value)
         });
@@ -261,30 +312,85 @@ fn round(value: &mut Value) {
     }
 }
 
+const SECONDS: &str = "2006-01-02T15:04:05Z07:00";
+const MICROSECONDS: &str = "2006-01-02T15:04:05.000000Z07:00";
+
 /// Like [`time`], with exactly six digits after the point.
 fn micro_time(text: &str) -> Result<Timestamp, TypeError> {
-    let at = time(text)?;
+    let at = parse_time(text).ok_or_else(|| not_a_time(text, MICROSECONDS))?;
     let rest = text.get(19..).unwrap_or_default();
     let digits = rest.strip_prefix('.').map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
     if digits == 6 {
         return Ok(at);
     }
-    let quoted = format!("\"{text}\"");
-    Err(TypeError(format!(
-        "parsing time {quoted:?} as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse {:?} as \".000000\"",
-        format!("{rest}\"").trim_end_matches('"')
-    )))
+    Err(TypeError(format!("parsing time {text:?} as {MICROSECONDS:?}: cannot parse {rest:?} as \".000000\"")))
 }
 
 fn time(text: &str) -> Result<Timestamp, TypeError> {
-    // RFC 3339 wants the T, the seconds and an offset; the general parser would take less.
+    parse_time(text).ok_or_else(|| not_a_time(text, SECONDS))
+}
+
+/// RFC 3339 wants the T, the seconds and an offset; the general parser would take less.
+fn parse_time(text: &str) -> Option<Timestamp> {
     let shaped = text.len() >= 20 && text.as_bytes().get(10) == Some(&b'T');
-    text.parse().ok().filter(|_| shaped).ok_or_else(|| {
-        let quoted = format!("\"{text}\"");
-        TypeError(format!(
-            "parsing time {quoted:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {quoted:?} as \"2006\""
-        ))
-    })
+    text.parse().ok().filter(|_| shaped)
+}
+
+/// Says which part of the layout the text does not follow, as clients of the reference read it.
+fn not_a_time(text: &str, layout: &str) -> TypeError {
+    const PARTS: [(&str, usize); 11] = [
+        ("2006", 4),
+        ("-", 1),
+        ("01", 2),
+        ("-", 1),
+        ("02", 2),
+        ("T", 1),
+        ("15", 2),
+        (":", 1),
+        ("04", 2),
+        (":", 1),
+        ("05", 2),
+    ];
+    let mut rest = text;
+    for (part, length) in PARTS {
+        let number = part.len() > 1;
+        let fits = rest
+            .get(..length)
+            .is_some_and(|found| if number { found.bytes().all(|byte| byte.is_ascii_digit()) } else { found == part });
+        if !fits {
+            return TypeError(format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as {part:?}"));
+        }
+        rest = &rest[length..];
+    }
+    let fraction = rest.strip_prefix('.').map_or(rest, |rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+    let Some(rest) = after_zone(fraction) else {
+        return TypeError(format!("parsing time {text:?} as {layout:?}: cannot parse {fraction:?} as \"Z07:00\""));
+    };
+    if !rest.is_empty() {
+        return TypeError(format!("parsing time {text:?}: extra text: {rest:?}"));
+    }
+    TypeError(format!("parsing time {text:?}: {}", out_of_range(text)))
+}
+
+/// What follows the zone at the beginning of a text.
+fn after_zone(text: &str) -> Option<&str> {
+    let Some(offset) = text.strip_prefix(['+', '-']) else { return text.strip_prefix('Z') };
+    let (zone, rest) = offset.split_at_checked(5)?;
+    let shaped = zone.bytes().enumerate().all(|(at, byte)| if at == 2 { byte == b':' } else { byte.is_ascii_digit() });
+    shaped.then_some(rest)
+}
+
+/// The text has the form of a time and is none: which of its numbers is too large.
+fn out_of_range(text: &str) -> String {
+    let number = |at: std::ops::Range<usize>| text.get(at).and_then(|digits| digits.parse::<u32>().ok()).unwrap_or(0);
+    let part = match () {
+        () if !(1..=12).contains(&number(5..7)) => "month",
+        () if number(11..13) > 23 => "hour",
+        () if number(14..16) > 59 => "minute",
+        () if number(17..19) > 59 => "second",
+        () => "day",
+    };
+    format!("{part} out of range")
 }
 
 fn bytes(text: &str) -> Result<(), TypeError> {

@@ -299,24 +299,18 @@ fn definition(definition: &mut Members) {
 
 fn priority_level(level: &mut Members) {
     let spec = object(level, "spec");
-    match text(spec, "type") {
-        "Limited" => {
-            let limited = object(spec, "limited");
-            set(limited, "nominalConcurrencyShares", 30);
-            set(limited, "lendablePercent", 0);
-            if let Some(queuing) = existing(limited, "limitResponse").and_then(|response| existing(response, "queuing"))
-            {
-                set_nonzero(queuing, "queues", 64);
-                set_nonzero(queuing, "handSize", 8);
-                set_nonzero(queuing, "queueLengthLimit", 50);
-            }
+    if let Some(limited) = existing(spec, "limited") {
+        set(limited, "nominalConcurrencyShares", 30);
+        set(limited, "lendablePercent", 0);
+        if let Some(queuing) = existing(limited, "limitResponse").and_then(|response| existing(response, "queuing")) {
+            set_nonzero(queuing, "queues", 64);
+            set_nonzero(queuing, "handSize", 8);
+            set_nonzero(queuing, "queueLengthLimit", 50);
         }
-        "Exempt" => {
-            let exempt = object(spec, "exempt");
-            set(exempt, "nominalConcurrencyShares", 0);
-            set(exempt, "lendablePercent", 0);
-        }
-        _ => {}
+    }
+    if let Some(exempt) = existing(spec, "exempt") {
+        set(exempt, "nominalConcurrencyShares", 0);
+        set(exempt, "lendablePercent", 0);
     }
 }
 

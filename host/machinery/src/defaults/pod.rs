@@ -15,6 +15,10 @@ pub(super) fn pod(pod: &mut Members) {
     }
     set(spec, "enableServiceLinks", true);
     self::spec(spec);
+    // A pod's own grace period is never negative. A template's may be, and becomes 1 in the pods.
+    if spec.get("terminationGracePeriodSeconds").and_then(Value::as_i64).is_some_and(|seconds| seconds < 0) {
+        spec.insert("terminationGracePeriodSeconds".into(), 1.into());
+    }
 }
 
 /// What a container may use at most is what it asks for, where it does not say.
@@ -98,13 +102,58 @@ fn container(container: &mut Members, host_network: bool) {
     }
 }
 
-/// Whether an image's tag is `latest`, said or not; a digest is never the latest.
+/// Whether an image's tag is `latest`, said or, without a digest, not said. What is no image's name has no tag.
 fn is_latest(image: &str) -> bool {
-    if image.contains('@') {
-        return false;
-    }
-    let name = image.rsplit('/').next().unwrap_or(image);
-    name.split_once(':').is_none_or(|(_, tag)| tag == "latest")
+    let (named, digest) = match image.split_once('@') {
+        Some((named, digest)) => (named, Some(digest)),
+        None => (image, None),
+    };
+    let slash = named.rfind('/').map_or(0, |at| at + 1);
+    let (name, tag) = match named[slash..].split_once(':') {
+        Some((last, tag)) => (&named[..slash + last.len()], Some(tag)),
+        None => (named, None),
+    };
+    tag.map_or(digest.is_none(), |tag| tag == "latest") && is_repository(name) && digest.is_none_or(is_digest)
+}
+
+/// Whether this names a repository: a registry's host, if the first part can be one, and a path in lower case.
+fn is_repository(name: &str) -> bool {
+    let host = name.split_once('/').filter(|(first, _)| {
+        first.contains(['.', ':']) || *first == "localhost" || first.chars().any(char::is_uppercase)
+    });
+    let (path, fits) = match host {
+        Some((host, path)) => (path, is_host(host)),
+        None => (name, !(name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))),
+    };
+    let separated = |part: &str| {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let separators = part.split(plain).filter(|between| !between.is_empty());
+        part.starts_with(plain)
+            && part.ends_with(plain)
+            && separators.into_iter().all(|text| matches!(text, "." | "_" | "__") || text.bytes().all(|b| b == b'-'))
+    };
+    fits && path.len() <= 255 && path.split('/').all(separated)
+}
+
+fn is_host(host: &str) -> bool {
+    let (name, port) = host.rsplit_once(':').map_or((host, None), |(name, port)| (name, Some(port)));
+    let label = |label: &str| {
+        let edge = |c: char| c.is_ascii_alphanumeric();
+        label.starts_with(edge) && label.ends_with(edge) && label.chars().all(|c| edge(c) || c == '-')
+    };
+    let v6 = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let named =
+        v6.map_or_else(|| name.split('.').all(label), |v6| v6.chars().all(|c| c.is_ascii_hexdigit() || c == ':'));
+    named && port.is_none_or(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn is_digest(digest: &str) -> bool {
+    digest.split_once(':').is_some_and(|(algorithm, hash)| {
+        algorithm.starts_with(|c: char| c.is_ascii_alphabetic())
+            && algorithm.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '.'))
+            && hash.len() >= 32
+            && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
 }
 
 fn probe(probe: &mut Members) {

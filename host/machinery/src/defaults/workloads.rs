@@ -7,7 +7,11 @@ use crate::defaults::pod;
 
 pub(super) fn replication_controller(controller: &mut Members) {
     let labels = copy_template_labels(controller);
-    pod::template_of(object(controller, "spec"));
+    // Of all workloads this one may be without a template; it is then refused and not filled in.
+    let spec = object(controller, "spec");
+    if spec.get("template").is_some_and(Value::is_object) {
+        pod::template_of(spec);
+    }
     if let Some(labels) = labels {
         if object(controller, "spec").get("selector").and_then(Value::as_object).is_none_or(|s| s.is_empty()) {
             object(controller, "spec").insert("selector".into(), labels.clone());
@@ -100,7 +104,10 @@ fn job_spec(spec: &mut Members) {
     if let Some(policy) = existing(spec, "podFailurePolicy") {
         for rule in each(policy, "rules") {
             for pattern in each(rule, "onPodConditions") {
-                set(pattern, "status", "True");
+                // The field is always written, so that nothing is an empty text.
+                if text(pattern, "status").is_empty() {
+                    pattern.insert("status".into(), "True".into());
+                }
             }
         }
     }

@@ -76,3 +76,21 @@ fn which_limits_concern_what() {
     check("configmaps", "count/configmaps", true);
     check("configmaps", "count/secrets", false);
 }
+
+#[test]
+fn devices() {
+    let claim = json!({"spec": {"devices": {"requests": [
+        {"name": "a", "exactly": {"deviceClassName": "gpu", "allocationMode": "ExactCount", "count": 2}},
+        {"name": "b", "exactly": {"deviceClassName": "nic", "allocationMode": "All"}},
+        {"name": "c", "firstAvailable": [
+            {"name": "x", "deviceClassName": "gpu", "count": 1}, {"name": "y", "deviceClassName": "gpu", "count": 4},
+        ]},
+    ]}}});
+    let found = to_value(&usage("resource.k8s.io", "resourceclaims", &claim));
+    let expected = json!({
+        "count/resourceclaims.resource.k8s.io": "1",
+        "gpu.deviceclass.resource.k8s.io/devices": "6", "nic.deviceclass.resource.k8s.io/devices": "32",
+    });
+    assert_eq!(found, expected);
+    assert!(concerns("resource.k8s.io", "resourceclaims", "gpu.deviceclass.resource.k8s.io/devices"));
+}

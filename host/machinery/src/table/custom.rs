@@ -1,26 +1,28 @@
 //! Tables of custom resources, from the columns that their definitions give.
 
 use super::age::age;
-use super::{Column, specs};
+use super::{Column, described, specs};
 use crate::definition::ColumnDefinition;
 use crate::object::name;
+use crate::openapi::Descriptions;
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub(super) fn columns(given: &[ColumnDefinition]) -> Vec<Column> {
+pub(super) fn columns(given: &[ColumnDefinition], descriptions: &dyn Descriptions) -> Vec<Column> {
     let custom = |column: &ColumnDefinition| Column {
         name: column.name.clone(),
         type_: column.type_.clone(),
         format: column.format.clone(),
         description: if column.description.is_empty() {
-            format!("The value at {} of the object.", column.json_path)
+            format!("Custom resource definition column (in JSONPath format): {}", column.json_path)
         } else {
             column.description.clone()
         },
         priority: column.priority,
     };
-    let age = given.is_empty().then(|| specs::column("Age", "date", 0));
-    std::iter::once(specs::column("Name", "string", 0)).chain(given.iter().map(custom)).chain(age).collect()
+    let standard = |name: &str, type_: &str| specs::column(name, type_, 0, described::describe("", name, descriptions));
+    let age = given.is_empty().then(|| standard("Age", "date"));
+    std::iter::once(standard("Name", "string")).chain(given.iter().map(custom)).chain(age).collect()
 }
 
 pub(super) fn cells(given: &[ColumnDefinition], object: &Value, now: Timestamp) -> Vec<Value> {

@@ -1,6 +1,7 @@
 //! The columns of the built-in kinds.
 
-use super::Column;
+use super::{Column, described};
+use crate::openapi::Descriptions;
 
 /// Group, kind and columns, separated by commas. `:i` is an integer, `:b` a boolean, `*` a column for wide output only.
 const SPECS: &[(&str, &str, &str)] = &[
@@ -97,9 +98,12 @@ pub(super) fn spec(group: &str, kind: &str) -> Option<&'static str> {
     SPECS.iter().find(|spec| spec.0 == group && spec.1 == kind).map(|spec| spec.2)
 }
 
-pub(super) fn columns(group: &str, kind: &str) -> Vec<Column> {
+pub(super) fn columns(group: &str, kind: &str, descriptions: &dyn Descriptions) -> Vec<Column> {
+    let describe = |name: &str| described::describe(kind, name, descriptions);
     let Some(spec) = spec(group, kind) else {
-        return vec![column("Name", "string", 0), column("Created At", "date", 0)];
+        return ["Name", "Created At"]
+            .map(|name| column(name, if name == "Name" { "string" } else { "date" }, 0, describe(name)))
+            .into();
     };
     let parse = |text: &str| {
         let (text, priority) = text.strip_suffix('*').map_or((text, 0), |text| (text, 1));
@@ -109,7 +113,7 @@ pub(super) fn columns(group: &str, kind: &str) -> Vec<Column> {
             None => (text, "string"),
         };
         // The reference marks an attachment's attacher as a name too, and leaves the mark off a scale's name.
-        let mut column = column(name, type_, priority);
+        let mut column = column(name, type_, priority, describe(name));
         match (kind, name) {
             ("VolumeAttachment", "Attacher") => column.format = "name".to_owned(),
             ("Scale", "Name") => column.format.clear(),
@@ -120,44 +124,13 @@ pub(super) fn columns(group: &str, kind: &str) -> Vec<Column> {
     spec.split(',').map(parse).collect()
 }
 
-/// A column with the format and the description that its name implies.
-pub(super) fn column(name: &str, type_: &str, priority: i32) -> Column {
+/// A column with the format that its name implies.
+pub(super) fn column(name: &str, type_: &str, priority: i32, description: String) -> Column {
     Column {
         name: name.to_owned(),
         type_: type_.to_owned(),
         format: if name == "Name" { "name".to_owned() } else { String::new() },
-        description: description(name),
+        description,
         priority,
     }
-}
-
-fn description(name: &str) -> String {
-    match name {
-        "Name" => "The name, unique among the objects of this kind in its namespace.",
-        "Age" => "The time since the object was made.",
-        "Created At" => "When the object was made.",
-        "Ready" => "How much of what is desired is ready.",
-        "Status" => "A summary of the object's state.",
-        "Restarts" => "How often containers were restarted, and when last.",
-        "IP" => "The address of the pod.",
-        "Node" => "The node it is on.",
-        "Containers" => "The names of the template's containers.",
-        "Images" => "The images of the template's containers.",
-        "Selector" => "The labels by which it selects pods.",
-        "Desired" => "How many are wanted.",
-        "Current" => "How many there are.",
-        "Up-to-date" => "How many are made from the current template.",
-        "Available" => "How many are available.",
-        "Roles" => "The roles that the node's labels give it.",
-        "Version" => "The version of the node's agent.",
-        "Data" => "How many entries it holds.",
-        "Message" => "What happened, for people.",
-        "Reason" => "Why it happened, for programs.",
-        "Object" => "What the event is about.",
-        "Last Seen" => "The time since it last happened.",
-        "First Seen" => "The time since it first happened.",
-        "Count" => "How often it happened.",
-        other => return format!("{other} of the object."),
-    }
-    .to_owned()
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::openapi::NoDescriptions;
 use serde_json::json;
 
 fn now() -> Timestamp {
@@ -34,7 +35,7 @@ fn durations() {
 /// Compares the first cells of an object's row, and that there is a cell for each column.
 fn check(group: &str, kind: &str, object: Value, expected: Value) {
     let found = cells::cells(group, kind, &object, now());
-    assert_eq!(found.len(), specs::columns(group, kind).len(), "{kind}");
+    assert_eq!(found.len(), specs::columns(group, kind, &NoDescriptions).len(), "{kind}");
     let expected = expected.as_array().expect("list").clone();
     assert_eq!(found[..expected.len()], expected[..], "{kind}: {object}");
 }
@@ -144,6 +145,6 @@ fn custom_columns() {
     let object = json!({"metadata": {"name": "w", "creationTimestamp": "2026-01-01T23:59:00Z", "labels": {"a.b/c": "l"}}, "spec": {"n": 0, "list": ["x", "y"]},
         "status": {"conditions": [{"type": "Other", "status": "1"}, {"type": "Ready", "status": "True"}]}});
     assert_eq!(Value::Array(custom::cells(&given, &object, now())), json!(["w", 0, "True", "l", "y", "60s", null]));
-    assert_eq!(custom::columns(&given).len(), 7);
-    assert_eq!(custom::columns(&[]).len(), 2);
+    assert_eq!(custom::columns(&given, &NoDescriptions).len(), 7);
+    assert_eq!(custom::columns(&[], &NoDescriptions).len(), 2);
 }

@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::{ObjectCodec, ResourceCache};
-use crate::{Event, RangeRequest, Store, StoreError, StoreWatch, WatchBatch};
+use crate::{Event, KeyValue, RangeRequest, Store, StoreError, StoreWatch, WatchBatch};
 
 /// How long a consistent read waits for the caches to catch up with the store.
 const CONSISTENT_WITHIN: Duration = Duration::from_secs(10);
@@ -55,6 +55,19 @@ impl Progress {
             Ok(Ok(_)) => Ok(()),
             _ => Err(StoreError::FutureRevision { current: self.revision() }),
         }
+    }
+
+    /// That the store has not discarded a revision. One that has not come yet may still come.
+    pub(super) async fn check_kept(&self, key: &str, revision: u64) -> Result<(), StoreError> {
+        match self.store.get(key, Some(revision)).await {
+            Ok(_) | Err(StoreError::FutureRevision { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All entries under a prefix as they were at a past revision.
+    pub(super) async fn read_at(&self, page: usize, prefix: &str, revision: u64) -> Result<Vec<KeyValue>, StoreError> {
+        read_all(&self.store, page, prefix, Some(revision)).await.map(|(entries, _)| entries)
     }
 
     pub(super) async fn wait_consistent(&self) -> Result<u64, StoreError> {
@@ -229,7 +242,7 @@ impl CacheHub {
 async fn load(store: &Arc<dyn Store>, page: usize, cache: Weak<ResourceCache>) {
     loop {
         let Some(prefix) = cache.upgrade().map(|cache| cache.prefix().to_owned()) else { return };
-        match read_all(store, page, &prefix).await {
+        match read_all(store, page, &prefix, None).await {
             Ok((entries, revision)) => {
                 if let Some(cache) = cache.upgrade() {
                     cache.load(&entries, revision);
@@ -248,8 +261,9 @@ async fn read_all(
     store: &Arc<dyn Store>,
     page: usize,
     prefix: &str,
-) -> Result<(Vec<crate::KeyValue>, u64), StoreError> {
-    let mut request = RangeRequest { limit: page, ..RangeRequest::prefix(prefix) };
+    at: Option<u64>,
+) -> Result<(Vec<KeyValue>, u64), StoreError> {
+    let mut request = RangeRequest { limit: page, at, ..RangeRequest::prefix(prefix) };
     let mut entries = Vec::new();
     loop {
         let response = store.range(request.clone()).await?;

@@ -190,11 +190,28 @@ impl ResourceCache {
         self.when_ready(min_revision, take).await
     }
 
-    /// The objects as they were at a past revision, if the event window reaches back that far.
+    /// The objects as they were at a past revision, for as long as the store keeps it: from the event window if that reaches
+    /// back so far, else from the store.
     ///
     /// # Errors
-    /// [`StoreError::Compacted`] if it does not, [`StoreError::FutureRevision`] if it has not come yet.
+    /// [`StoreError::Compacted`] if the store has discarded it, [`StoreError::FutureRevision`] if it has not come yet.
     pub async fn snapshot_at(&self, revision: u64) -> Result<Snapshot, StoreError> {
+        // What the window still has is not given once it is gone from the store: every server on it answers the same.
+        self.progress.check_kept(&self.prefix, revision).await?;
+        match self.rewound(revision).await {
+            Err(StoreError::Compacted { .. }) => self.read_at(revision).await,
+            result => result,
+        }
+    }
+
+    async fn read_at(&self, revision: u64) -> Result<Snapshot, StoreError> {
+        let entries = self.progress.read_at(self.options.page, &self.prefix, revision).await?;
+        let mut past = State::new();
+        past.load(entries.iter().map(|kv| Decoded::of_entry(&*self.codec, kv)).collect(), revision);
+        Ok(self.snapshot_of(&past, revision))
+    }
+
+    async fn rewound(&self, revision: u64) -> Result<Snapshot, StoreError> {
         let rewind = |state: &mut State| {
             self.check_floor(state, revision)?;
             let (mut objects, unreadable) = (state.objects.clone(), state.unreadable.clone());

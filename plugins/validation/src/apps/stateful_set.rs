@@ -9,7 +9,7 @@ use super::strategy::{amount, at_most_all, count_or_percent};
 use crate::core::{always_restarts, pod, volume_claim};
 use crate::shown::{Typed, with_json};
 use crate::values::same_but;
-use crate::{Errors, Review, SPEC, selector};
+use crate::{Errors, Review, SPEC, formats, meta, selector};
 
 /// What may change.
 const FREE: [&str; 7] = [
@@ -88,6 +88,10 @@ fn template(review: &Review, errors: &mut Errors) {
     if (given.is_none() || !selector::is_empty(given)) && !portcullis_sdk::selects(given, labels) {
         mismatch(&at, labels, errors);
     }
+    let service = spec.get("serviceName").str_or_empty();
+    if !review.update && !service.is_empty() {
+        errors.invalid_each(SPEC.child("serviceName"), service, formats::dns_label(service));
+    }
     let claims = spec.get("volumeClaimTemplates");
     if claims.is_empty() {
         pod::template(at, template, review, errors);
@@ -108,5 +112,10 @@ fn template(review: &Review, errors: &mut Errors) {
         whole["spec"]["volumes"] = of_claims.chain(others.map(to_json)).collect();
         with_json(&whole, |template| pod::template(at, template, review, errors));
     }
+    // These are checked once more.
+    let (metadata, marks) = (template.get("metadata"), at.child("annotations"));
+    meta::labels(at.child("labels"), metadata.get("labels"), errors);
+    meta::annotations(marks, metadata.get("annotations"), errors);
+    pod::annotations::check(marks, metadata, template.get("spec"), errors);
     always_restarts(&at, template, "StatefulSet", errors);
 }

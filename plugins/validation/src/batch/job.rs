@@ -113,7 +113,7 @@ pub(super) fn spec(at: Field, spec: ValueRef, review: &Review, errors: &mut Erro
             errors.too_long(at.child("managedBy"), 63);
         }
     }
-    errors.may_be_one_of(at.child("completionMode"), spec.get("completionMode"), &["Indexed", "NonIndexed"]);
+    errors.may_be_one_of(at.child("completionMode"), spec.get("completionMode"), &["NonIndexed", "Indexed"]);
     if is_indexed(spec) {
         indexed(&at, spec, errors);
     } else if matches!(spec.get("completionMode").as_str(), None | Some("NonIndexed")) {

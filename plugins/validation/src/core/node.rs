@@ -73,10 +73,6 @@ fn whole(review: &Review, errors: &mut Errors) {
         if v6 != 1 || ranges.len() > 2 {
             errors.invalid(at, &ranges, "may specify no more than one CIDR for each IP family");
         }
-        let mut seen = BTreeSet::new();
-        for (index, range) in ranges.iter().enumerate() {
-            errors.unique(&mut seen, at.index(index), range.str_or_empty());
-        }
     }
 }
 

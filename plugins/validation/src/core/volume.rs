@@ -39,7 +39,7 @@ const SOURCES: [(&str, &str, Check); 21] = [
     ("rbd", "rbd", kinds::rbd),
     ("quobyte", "quobyte", kinds::quobyte),
     ("cephfs", "cephfs", kinds::ceph_fs),
-    ("iscsi", "iscsi", kinds::iscsi),
+    ("iscsi", "iscsi", |at, source, errors| kinds::iscsi(at, source, false, errors)),
     ("cinder", "cinder", |at, source, errors| kinds::cinder(at, source, true, errors)),
     ("fc", "fc", kinds::fibre_channel),
     ("flexVolume", "flexVolume", kinds::flex),

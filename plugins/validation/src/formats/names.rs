@@ -68,15 +68,18 @@ pub fn declared_name(text: &str) -> Vec<String> {
     wrong
 }
 
-/// A DNS subdomain in which underscores are tolerated.
+/// A DNS subdomain in which underscores are tolerated, one of them at the beginning of each label.
 pub fn dns_subdomain_with_underscore(text: &str) -> Vec<String> {
-    const LABEL: &str = "[a-z0-9]([-_a-z0-9]*[a-z0-9])?";
+    const LABEL: &str = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?";
     let mut wrong = Vec::new();
     if text.len() > 253 {
         wrong.push(too_long(253));
     }
-    let plain = text.replace('_', "-");
-    if !is_subdomain(&plain) || text.split('.').any(|part| part.starts_with('_') || part.ends_with('_')) {
+    let fits = |part: &str| {
+        let part = part.strip_prefix('_').unwrap_or(part);
+        !part.starts_with('_') && !part.ends_with('_') && is_subdomain(&part.replace('_', "-"))
+    };
+    if !text.split('.').all(fits) {
         let message = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or \
                        '.', and must start and end with an alphanumeric character";
         wrong.push(pattern(message, &["example.com"], &format!("{LABEL}(\\.{LABEL})*")));
@@ -190,7 +193,7 @@ pub fn qualified_name(text: &str) -> Vec<String> {
     if name.is_empty() {
         wrong.push("name part must be non-empty".to_owned());
     } else if name.len() > 63 {
-        wrong.push(format!("name part {}", too_long(63)));
+        wrong.push(format!("name part {}", too_many_bytes(63)));
     }
     if !is_name(name) {
         wrong.push(format!("name part {}", pattern(NAME_MESSAGE, &NAME_EXAMPLES, NAME)));

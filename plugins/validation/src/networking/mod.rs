@@ -75,7 +75,7 @@ fn ranges(review: &Review, errors: &mut Errors) {
     }
     let v6 = ranges.iter().filter(|range| range.str_or_empty().contains(':')).count();
     if ranges.len() == 2 && v6 != 1 {
-        let detail = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/96";
+        let detail = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
         errors.invalid(at, &ranges, detail);
     }
     for (index, range) in ranges.iter().enumerate() {

@@ -44,7 +44,7 @@ fn port(at: &Field, port: ValueRef, errors: &mut Errors) {
         errors.invalid_each(place, &number, formats::port_number(number));
         if let Some(end) = end {
             if end < number {
-                errors.invalid(end_place, &end, "must be greater than or equal to `port`");
+                errors.invalid(end_place, &number, "must be greater than or equal to `port`");
             }
             errors.invalid_each(end_place, &end, formats::port_number(end));
         }

@@ -93,9 +93,7 @@ fn request_names(at: &Field, list: ValueRef, known: &BTreeSet<String>, errors: &
 
 fn request(at: &Field, request: ValueRef, errors: &mut Errors) {
     let name = request.get("name").str_or_empty();
-    if errors.needs(at.child("name"), name) {
-        errors.invalid_each(at.child("name"), name, formats::dns_label(name));
-    }
+    errors.invalid_each(at.child("name"), name, formats::dns_label(name));
     let (exactly, first) = (request.get("exactly"), request.get("firstAvailable"));
     let detail = "exactly one of `exactly` or `firstAvailable` is required";
     match (exactly.is_none(), first.is_empty()) {
@@ -111,9 +109,7 @@ fn request(at: &Field, request: ValueRef, errors: &mut Errors) {
             for (index, one) in first.iter().enumerate() {
                 let at = list.index(index);
                 let name = one.get("name").str_or_empty();
-                if errors.needs(at.child("name"), name) {
-                    errors.invalid_each(at.child("name"), name, formats::dns_label(name));
-                }
+                errors.invalid_each(at.child("name"), name, formats::dns_label(name));
                 asked(&at, one, errors);
                 errors.unique(&mut seen, at, name);
             }
@@ -224,7 +220,7 @@ pub(super) fn driver(at: &Field, name: &str, errors: &mut Errors) {
         if name.len() > 63 {
             errors.too_long(at, 63);
         }
-        errors.invalid_each(at, name, formats::dns_subdomain(name));
+        errors.invalid_each(at, name, formats::dns_subdomain(&name.to_lowercase()));
     }
 }
 

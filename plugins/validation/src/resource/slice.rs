@@ -64,6 +64,14 @@ fn placement(spec: ValueRef, errors: &mut Errors) {
         Some(flag) => flag,
         None => !crate::values::is_blank(spec.get(member)),
     };
+    if spec.get("nodeName").as_str() == Some("") {
+        errors.invalid(SPEC.child("nodeName"), "", "must be either unset or set to a non-empty string");
+    }
+    for member in ["allNodes", "perDeviceNodeSelection"] {
+        if spec.get(member).as_bool() == Some(false) {
+            errors.invalid(SPEC.child(member), &false, "must be either unset or set to true");
+        }
+    }
     let given: Vec<&str> = PLACES.into_iter().filter(|member| set(member)).collect();
     match given[..] {
         [] => {
@@ -96,9 +104,7 @@ fn placement(spec: ValueRef, errors: &mut Errors) {
 
 fn device(at: &Field, device: ValueRef, errors: &mut Errors) {
     let name = device.get("name").str_or_empty();
-    if errors.needs(at.child("name"), name) {
-        errors.invalid_each(at.child("name"), name, formats::dns_label(name));
-    }
+    errors.invalid_each(at.child("name"), name, formats::dns_label(name));
     let (attributes, capacity) = (device.get("attributes"), device.get("capacity"));
     let count = attributes.len() + capacity.len();
     if count > MOST_FACTS {

@@ -12,7 +12,7 @@ const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
 const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
 
 /// The annotations at `at` of a pod or template.
-pub(super) fn check(at: Field, metadata: ValueRef, spec: ValueRef, errors: &mut Errors) {
+pub(crate) fn check(at: Field, metadata: ValueRef, spec: ValueRef, errors: &mut Errors) {
     let annotations = metadata.get("annotations");
     if annotations.is_empty() {
         return;

@@ -89,14 +89,15 @@ fn file_key(at: &Field, reference: ValueRef, volumes: &Volumes, errors: &mut Err
         errors.invalid_each(at.child("key"), text("key"), formats::env_name(text("key")));
     }
     if errors.needs(at.child("volumeName"), text("volumeName")) {
-        match volumes.get(text("volumeName")) {
-            None => errors.not_found(at.child("volumeName"), text("volumeName")),
-            Some(volume) if volume.get("emptyDir").is_none() => {
-                let detail = "referenced volume must be of type emptyDir";
-                errors.invalid(at.child("volumeName"), text("volumeName"), detail);
-            }
-            Some(_) => {}
+        errors.invalid_each(at.child("volumeName"), text("volumeName"), formats::dns_label(text("volumeName")));
+    }
+    match volumes.get(text("volumeName")) {
+        None => errors.not_found(at.child("volumeName"), text("volumeName")),
+        Some(volume) if volume.get("emptyDir").is_none() => {
+            let detail = "referenced volume must be of type emptyDir";
+            errors.invalid(at.child("volumeName"), text("volumeName"), detail);
         }
+        Some(_) => {}
     }
     if errors.needs(at.child("path"), text("path")) {
         errors.invalid_each(at.child("path"), text("path"), formats::no_backsteps(text("path")));

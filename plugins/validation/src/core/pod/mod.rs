@@ -4,7 +4,7 @@
 //! see the errors in the order in which they are found.
 
 mod affinity;
-mod annotations;
+pub(crate) mod annotations;
 mod claims;
 mod containers;
 mod dns;

@@ -26,7 +26,7 @@ const KINDS: [(&str, &str, Check); 30] = [
     }),
     ("secret", "secret", secret),
     ("nfs", "nfs", |at, source, _, errors| volume_kinds::nfs(at, source, errors)),
-    ("iscsi", "iscsi", |at, source, _, errors| volume_kinds::iscsi(at, source, errors)),
+    ("iscsi", "iscsi", |at, source, _, errors| volume_kinds::iscsi(at, source, true, errors)),
     ("glusterfs", "glusterfs", |at, source, _, errors| volume_kinds::glusterfs(at, source, errors)),
     ("flocker", "flocker", |at, source, _, errors| volume_kinds::flocker(at, source, errors)),
     ("persistentVolumeClaim", "persistentVolumeClaim", claim),
@@ -193,7 +193,7 @@ fn projection<'a>(
             }
             "downwardAPI" => {
                 for file in projection.get("items") {
-                    downward_file(&volume.child("downwardAPI"), file, errors);
+                    downward_file(&place, file, errors);
                 }
                 distinct(volume, "", projection.get("items"), paths, errors);
             }

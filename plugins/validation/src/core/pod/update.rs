@@ -200,32 +200,34 @@ pub(super) fn ephemeral_containers(review: &Review, errors: &mut Errors) {
 pub(super) fn resize(review: &Review, errors: &mut Errors) {
     whole(review, errors);
     let (new, old) = (review.spec(), review.old_spec());
-    if annotations::is_mirror(review.old) {
-        return errors.forbidden(Field::new(""), "static pods cannot be resized");
-    }
-    if old.get("os").get("name").is_str("windows") {
-        return errors.forbidden(Field::new(""), "windows pods cannot be resized");
-    }
-    let lists = ["containers", "initContainers"];
-    for list in lists {
-        let names = |spec: ValueRef<'_>| -> Vec<String> {
-            spec.get(list).iter().map(|one| one.get("name").str_or_empty().to_owned()).collect()
-        };
-        if names(new) != names(old) {
-            return errors.forbidden(SPEC.child(list), format!("{list} may not be added or removed on resize"));
+    let place = Field::new("");
+    for (refuses, detail) in [
+        (annotations::is_mirror(review.old), "static pods cannot be resized"),
+        (old.get("os").get("name").is_str("windows"), "windows pods cannot be resized"),
+    ] {
+        if refuses {
+            *errors = Errors::new();
+            return errors.forbidden(place, detail);
         }
     }
     if quality(new) != quality(old) {
         let class = review.object.get("status").get("qosClass").str_or_empty();
         errors.invalid(SPEC, class, "Pod QOS Class may not change as a result of resizing");
     }
-    for list in lists {
+    if !supported(review.old) {
+        errors.forbidden(SPEC, "Pod running on node without support for resize");
+    }
+    whole_resources(new.get("resources"), old.get("resources"), errors);
+    if !review.old.get("status").get("nodeAllocatableResourceClaimStatuses").is_empty() {
+        errors.forbidden(SPEC, "pods with node allocatable resource claims cannot be resized");
+    }
+    if !same_containers(new, old, errors) {
+        return;
+    }
+    for list in ["initContainers", "containers"] {
         let at = SPEC.child(list);
         for (index, (new, old)) in new.get(list).iter().zip(old.get(list).iter()).enumerate() {
-            if list == "containers" || new.get("restartPolicy").is_str("Always") {
-                let at = at.index(index);
-                removed(&at.child("resources"), new.get("resources"), old.get("resources"), errors);
-            }
+            removed(&at.index(index).child("resources"), new.get("resources"), old.get("resources"), "", errors);
         }
     }
     for (new, old) in new.get("containers").iter().zip(old.get("containers").iter()) {
@@ -233,41 +235,95 @@ pub(super) fn resize(review: &Review, errors: &mut Errors) {
             errors.forbidden(SPEC, "only cpu and memory resources are mutable");
         }
     }
-    for (new, old) in new.get("initContainers").iter().zip(old.get("initContainers").iter()) {
-        if new.get("restartPolicy").is_str("Always") {
-            if !only_cpu_and_memory(new, old) {
-                errors.forbidden(SPEC, "only cpu and memory resources for sidecar containers are mutable");
-            }
-        } else if !same_container(new, old, &[]) {
-            errors.forbidden(SPEC, "resources for non-sidecar init containers are immutable");
+    let at = SPEC.child("initContainers");
+    for (index, (new, old)) in new.get("initContainers").iter().zip(old.get("initContainers").iter()).enumerate() {
+        let at = at.index(index);
+        if !only_cpu_and_memory(new, old) {
+            errors.forbidden(at, "only cpu and memory resources for init or sidecar containers are mutable");
+        }
+        if new.get("restartPolicy").is_str("Always") || same_container(new, old, &[]) {
+            continue;
+        }
+        let restarts = |policy: ValueRef| policy.get("restartPolicy").is_str("RestartContainer");
+        for _ in new.get("resizePolicy").iter().filter(|policy| restarts(*policy)) {
+            let detail = "non-sidecar init containers with a resize policy of RestartContainer cannot be resized";
+            errors.forbidden(at, detail);
         }
     }
 }
 
-fn removed(at: &Field, new: ValueRef, old: ValueRef, errors: &mut Errors) {
+/// Whether the node can resize: nodes that cannot do not report what running containers have.
+fn supported(pod: ValueRef) -> bool {
+    let mut statuses = pod.get("status").get("containerStatuses").iter();
+    statuses.find(|one| !one.get("state").get("running").is_none()).is_none_or(|one| !one.get("resources").is_none())
+}
+
+/// What the pod asks for as a whole.
+fn whole_resources(new: ValueRef, old: ValueRef, errors: &mut Errors) {
+    let set = |resources: ValueRef| !resources.get("requests").is_empty() || !resources.get("limits").is_empty();
+    if !set(new) && !set(old) {
+        return;
+    }
+    let at = SPEC.child("resources");
+    if !old.is_none() && new.is_none() {
+        return errors.forbidden(at, "pod-level resources cannot be removed");
+    }
+    removed(&at, new, old, "pod-level ", errors);
+    let rest = |list: &str| other_than_cpu_and_memory(new.get(list), old.get(list));
+    if !rest("requests") || !rest("limits") || !same_but(new, old, &["requests", "limits"]) {
+        errors.forbidden(SPEC, "only cpu and memory resources are mutable at pod-level");
+    }
+}
+
+/// Whether both have the same containers in the same order.
+fn same_containers(new: ValueRef, old: ValueRef, errors: &mut Errors) -> bool {
+    let before = errors.len();
+    for list in ["containers", "initContainers"] {
+        let at = SPEC.child(list);
+        if new.get(list).len() != old.get(list).len() {
+            errors.forbidden(at, format!("{list} may not be added or removed on resize"));
+            continue;
+        }
+        for (index, (new, old)) in new.get(list).iter().zip(old.get(list).iter()).enumerate() {
+            if !new.get("name").is_str(old.get("name").str_or_empty()) {
+                let detail = format!("{list} may not be renamed or reordered on resize");
+                errors.forbidden(at.index(index).child("name"), detail);
+            }
+        }
+    }
+    errors.len() == before
+}
+
+fn removed(at: &Field, new: ValueRef, old: ValueRef, whose: &str, errors: &mut Errors) {
     for list in ["requests", "limits"] {
         if old.get(list).entries().any(|(name, _)| new.get(list).get(name).is_none()) {
-            errors.forbidden(at.child(list), format!("resource {list} cannot be removed"));
+            errors.forbidden(at.child(list), format!("{whose}resource {list} cannot be removed"));
         }
     }
 }
 
+/// Whether two lists of resources say the same of all but cpu and memory.
+fn other_than_cpu_and_memory(new: ValueRef, old: ValueRef) -> bool {
+    let other = |name: &str| !matches!(name, "cpu" | "memory");
+    let equal = |one: ValueRef, two: ValueRef| Quantity::read(one) == Quantity::read(two);
+    new.entries().filter(|(name, _)| other(name)).all(|(name, value)| equal(value, old.get(name)))
+        && old.entries().filter(|(name, _)| other(name)).all(|(name, value)| equal(value, new.get(name)))
+}
+
+/// Claims go too: a container that has any cannot be resized.
 fn only_cpu_and_memory(new: ValueRef, old: ValueRef) -> bool {
-    let rest = |list: &str| {
-        let (new, old) = (new.get("resources").get(list), old.get("resources").get(list));
-        let other = |name: &str| !matches!(name, "cpu" | "memory");
-        let equal = |one: ValueRef, two: ValueRef| Quantity::read(one) == Quantity::read(two);
-        new.entries().filter(|(name, _)| other(name)).all(|(name, value)| equal(value, old.get(name)))
-            && old.entries().filter(|(name, _)| other(name)).all(|(name, value)| equal(value, new.get(name)))
-            && (!old.is_none() || new.is_empty() || list == "requests" || list == "limits")
-    };
-    rest("requests") && rest("limits") && same_but(new, old, &["resources"])
+    let (asks, asked) = (new.get("resources"), old.get("resources"));
+    let rest = |list: &str| other_than_cpu_and_memory(asks.get(list), asked.get(list));
+    rest("requests") && rest("limits") && asked.get("claims").is_empty() && same_but(new, old, &["resources"])
 }
 
 /// How much a pod's containers are promised: all of what they may use, some, or nothing.
 fn quality(spec: ValueRef) -> &'static str {
     let (mut any, mut all) = (false, true);
-    for container in spec.get("containers").iter().chain(spec.get("initContainers").iter()) {
+    let whole = spec.get("resources");
+    let whole = (!whole.get("requests").is_empty() || !whole.get("limits").is_empty()).then_some(spec);
+    let containers = spec.get("containers").iter().chain(spec.get("initContainers").iter());
+    for container in whole.into_iter().chain(containers.filter(|_| whole.is_none())) {
         for resource in ["cpu", "memory"] {
             let amount = |list: &str| {
                 let value = Quantity::read(container.get("resources").get(list).get(resource));

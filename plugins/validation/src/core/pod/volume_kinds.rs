@@ -65,15 +65,20 @@ fn is_iscsi_name(name: &str) -> bool {
             .is_some_and(|unique| !unique.is_empty() && !unique.contains([',', ';', '*', '&', '$', '|', ' ', '\t']))
 }
 
-pub(crate) fn iscsi(at: &Field, source: ValueRef, errors: &mut Errors) {
+/// `of_pod`: what a pod's volume has says more of a wrong name than what a persistent volume has.
+pub(crate) fn iscsi(at: &Field, source: ValueRef, of_pod: bool, errors: &mut Errors) {
+    let prefixed = |name: &str| ["iqn", "eui", "naa"].iter().any(|prefix| name.starts_with(prefix));
+    let name_fits = |at: Field, name: &str, errors: &mut Errors| {
+        if of_pod && !prefixed(name) {
+            errors.invalid(at, name, "must be valid format starting with iqn, eui, or naa");
+        } else if !prefixed(name) || !is_iscsi_name(name) {
+            errors.invalid(at, name, "must be valid format");
+        }
+    };
     needs(at, source, &["targetPortal"], errors);
     let iqn = source.get("iqn").str_or_empty();
     if errors.needs(at.child("iqn"), iqn) {
-        if !["iqn", "eui", "naa"].iter().any(|prefix| iqn.starts_with(prefix)) {
-            errors.invalid(at.child("iqn"), iqn, "must be valid format starting with iqn, eui, or naa");
-        } else if !is_iscsi_name(iqn) {
-            errors.invalid(at.child("iqn"), iqn, "must be valid format");
-        }
+        name_fits(at.child("iqn"), iqn, errors);
     }
     lun(at, source, errors);
     let set = |name| source.get(name).as_bool() == Some(true);
@@ -81,10 +86,7 @@ pub(crate) fn iscsi(at: &Field, source: ValueRef, errors: &mut Errors) {
         errors.required(at.child("secretRef"), "");
     }
     if let Some(name) = source.get("initiatorName").as_str() {
-        let place = at.child("initiatorname");
-        if !["iqn", "eui", "naa"].iter().any(|prefix| name.starts_with(prefix)) || !is_iscsi_name(name) {
-            errors.invalid(place, name, "must be valid format");
-        }
+        name_fits(at.child("initiatorname"), name, errors);
     }
 }
 
@@ -211,7 +213,9 @@ pub(crate) fn storage_os(at: &Field, source: ValueRef, errors: &mut Errors) {
 
 /// The name of a CSI driver.
 pub(crate) fn csi_driver(at: &Field, name: &str, errors: &mut Errors) {
-    errors.needs(at, name);
+    if !errors.needs(at, name) {
+        return;
+    }
     if name.len() > 63 {
         errors.too_long(at, 63);
     }
