@@ -247,7 +247,7 @@ async fn finish(
     attributes: &AdmissionAttributes,
     admission: &Admission<'_>,
 ) -> Result<Option<(Value, bool)>, Status> {
-    let old = &*scope.object_of(existing);
+    let old = attributes.old_object.as_deref().unwrap_or(&Value::Null);
     let _ = codec::conform(&mut new, &scope.definition.schema);
     scope.server.authorizer.check_escalation(&scope.cx.user, &scope.cx.info, &new, Some(old))?;
     let text = strategy::revision::stored(scope, &existing.wire);
