@@ -31,7 +31,7 @@ fn check_place(remotes: &[Remote], group: &str, expected: &str) {
 fn groups_stand_where_their_priorities_put_them() {
     check_place(&[remote("a.example.com", "v1", 17_799, 1)], "a.example.com", "apps,a.example.com,events.k8s.io");
     check_place(
-        &[remote("a.example.com", "v1", 20_000, 1)],
+        &[remote("a.example.com", "v1", 19_999, 1)],
         "a.example.com",
         "apiregistration.k8s.io,a.example.com,apps",
     );

@@ -16,13 +16,14 @@ fn check(first: &Value, second: &Value, reasons: [&str; 2], accepted: &Value) {
     let first = decide(first, &names.taken(first));
     names.set(&"first".into(), None, Some(&first));
     names.set(&"second".into(), None, Some(second));
-    let second = decide(second, &names.taken(second));
+    let asked = second;
+    let second = decide(asked, &names.taken(asked));
     let conditions = object::list_at(&second, &["status", "conditions"]);
     let found: Vec<&str> = conditions.iter().filter_map(|c| object::str_at(c, &["reason"])).collect();
     assert_eq!(found, reasons);
     assert_eq!(&second["status"]["acceptedNames"], accepted);
     // Deciding again changes nothing.
-    names.set(&"second".into(), None, Some(&second));
+    names.set(&"second".into(), Some(asked), Some(&second));
     assert_eq!(decide(&second, &names.taken(&second)), second);
     let waits = reasons[0] != "NoConflicts";
     assert_eq!(names.waiting("g.test").any(|name| **name == *"second"), waits);
