@@ -74,7 +74,7 @@ fn index(documents: &Documents, headers: &HeaderMap) -> Response<Body> {
 
 async fn everything(documents: Arc<Documents>, headers: &HeaderMap) -> Result<Response<Body>, Status> {
     let Some(form) = form(headers) else {
-        return Ok(respond::raw(406, "text/plain; charset=utf-8", Body::empty()));
+        return Ok(nothing(406));
     };
     let content_type = if form == Form::Json { "application/json" } else { PROTOBUF_V2 };
     let tag = format!("\"{}\"", documents.tag);
@@ -94,7 +94,7 @@ async fn one(
     query: &[(String, String)],
     headers: &HeaderMap,
 ) -> Result<Response<Body>, Status> {
-    let Some((hash, _)) = documents.versions.get(path) else { return Ok(nothing()) };
+    let Some((hash, _)) = documents.versions.get(path) else { return Ok(nothing(404)) };
     let (tag, asked) = (format!("\"{hash}\""), first(query, "hash").unwrap_or_default().to_owned());
     if !asked.is_empty() && asked != *hash {
         // The client knows an older index.
@@ -109,7 +109,7 @@ async fn one(
         let (documents, path) = (Arc::clone(&documents), path.to_owned());
         match made(move || documents.version(&path)).await? {
             Some(bytes) => super::tagged(headers, &tag, || unpacked(headers, "application/json", bytes)),
-            None => return Ok(nothing()),
+            None => return Ok(nothing(404)),
         }
     };
     let answer = response.headers_mut();
@@ -139,8 +139,8 @@ fn unpacked(headers: &HeaderMap, content_type: &'static str, bytes: Bytes) -> Re
 }
 
 /// 404 without a body.
-fn nothing() -> Response<Body> {
-    let mut response = respond::raw(404, "text/plain", Body::empty());
+fn nothing(code: u16) -> Response<Body> {
+    let mut response = respond::raw(code, "text/plain", Body::empty());
     response.headers_mut().remove(http::header::CONTENT_TYPE);
     response
 }
