@@ -71,6 +71,9 @@ everything() {
     kubectl get -A -o 'jsonpath={range .items[*]}{.kind} {.metadata.namespace} {.metadata.name} {.metadata.uid} {.spec}{"\n"}{end}' \
         namespaces,deployments,replicasets,services,plugins,configmaps,secrets,serviceaccounts,nodes,clusterroles,pods | sort
 }
+# The taints of new nodes go when the nodes turn out to be ready.
+tainted() { kubectl get nodes -o 'jsonpath={.items[*].spec.taints}'; }
+retry 60 bash -c "$(declare -f tainted); [ -z \"\$(tainted)\" ]"
 everything >"$WORK/before"
 restart_server
 everything >"$WORK/after"

@@ -82,8 +82,8 @@ kubectl create configmap team -n mutated --from-literal=team=blue
 kubectl label configmap team -n mutated params=team
 create web 1 mutated
 of() { kubectl get deployment web -n mutated -o "jsonpath=$1"; }
-[ "$(of '{.spec.template.spec.containers[*].name}')" = "sidecar i" ] || fail "no sidecar: $(of '{.spec}')"
-[ "$(of '{.spec.template.spec.containers[0].imagePullPolicy}')" = IfNotPresent ] || fail "not defaulted"
+[ "$(of '{.spec.template.spec.containers[*].name}')" = "i sidecar" ] || fail "no sidecar: $(of '{.spec}')"
+[ "$(of '{.spec.template.spec.containers[1].imagePullPolicy}')" = IfNotPresent ] || fail "not defaulted"
 [ "$(of '{.metadata.labels.example\.test/team}')" = blue ] || fail "not labelled: $(of '{.metadata}')"
 [ "$(of '{.metadata.annotations.sidecar}')" = sidecar:mutated ] || fail "not annotated"
 
