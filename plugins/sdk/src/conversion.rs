@@ -43,7 +43,9 @@ mod tests {
         let check = |objects: Value, expected: Result<Value, &str>| {
             let document = json!({"request": {"desiredAPIVersion": "a/v2"}, "objects": objects});
             let answer = batch(&Input::new(&project(&document, &PATHS)), convert);
-            let answer = answer.map(|texts| texts.iter().map(|text| serde_json::from_str(text).unwrap()).collect());
+            let answer = answer.map(|texts| {
+                texts.iter().map(|text| serde_json::from_str::<Value>(text).expect("an object")).collect::<Value>()
+            });
             assert_eq!(answer, expected.map_err(str::to_owned));
         };
         check(json!([]), Ok(json!([])));

@@ -93,13 +93,17 @@ fn whole_objects_lists_and_defaults() {
         ["S.additionalProperties: must not be used at the root"]
     );
     assert_eq!(
-        root(json!({"properties": {"metadata": {"type": "object", "properties": {"name": {"type": "string", "default": "x"}}}}})),
+        root(
+            json!({"properties": {"metadata": {"type": "object", "properties": {"name": {"type": "string", "default": "x"}}}}})
+        ),
         ["S.properties[metadata].properties[name].default: must not be set in top-level metadata"]
     );
     assert_eq!(
         root(json!({"properties": {"metadata": {"type": "object", "properties": {"labels": {"type": "object"}}}}})),
-        ["S.properties[metadata]: must not specify anything other than name and generateName, but metadata is implicitly \
-          specified"]
+        [
+            "S.properties[metadata]: must not specify anything other than name and generateName, but metadata is implicitly \
+          specified"
+        ]
     );
 }
 
