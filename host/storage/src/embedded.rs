@@ -46,13 +46,16 @@ pub struct EmbeddedStore {
 pub struct EmbeddedOptions {
     /// How often to compact, keeping the history of one interval; `None` leaves it to the caller.
     pub compact_every: Option<Duration>,
+    /// How many bytes of values that are no longer the present ones may be kept for watches and reads of the past. Where it
+    /// is more, the older half goes before its time.
+    pub history_bytes: usize,
     /// At which size the log may be replaced by a snapshot of the state, in bytes; it is once most of it is superseded.
     pub rotate_at: u64,
 }
 
 impl Default for EmbeddedOptions {
     fn default() -> Self {
-        Self { compact_every: None, rotate_at: 32 << 20 }
+        Self { compact_every: None, history_bytes: 128 << 20, rotate_at: 32 << 20 }
     }
 }
 
@@ -66,14 +69,14 @@ impl EmbeddedStore {
         let directory = directory.to_owned();
         let opened = tokio::task::spawn_blocking(move || log::Log::open(&directory, options.rotate_at)).await;
         let (log, state) = opened.map_err(|error| StoreError::Unavailable(error.to_string()))??;
-        Self::over(log, state, options.compact_every)
+        Self::over(log, state, &options)
     }
 
-    fn over(log: log::Log, state: State, compact_every: Option<Duration>) -> Result<Arc<dyn Store>, StoreError> {
+    fn over(log: log::Log, state: State, options: &EmbeddedOptions) -> Result<Arc<dyn Store>, StoreError> {
         let shared = Arc::new(Shared::new(state));
-        let committer = Committer::start(log, Arc::clone(&shared))?;
+        let committer = Committer::start(log, Arc::clone(&shared), options.history_bytes)?;
         let store: Arc<dyn Store> = Arc::new(Self { shared, committer });
-        if let Some(interval) = compact_every {
+        if let Some(interval) = options.compact_every {
             spawn_compactor(&store, interval);
         }
         Ok(store)
@@ -102,6 +105,8 @@ impl Store for EmbeddedStore {
         if value.len() > MAX_VALUE {
             return Err(StoreError::TooLarge { size: value.len(), limit: MAX_VALUE });
         }
+        // It is kept for long, and what it comes in may be much larger than it is: encoders make room for more.
+        let value = Bytes::copy_from_slice(&value);
         let operation = Operation::Put { key: Arc::from(key), value, expect, expires_at: ttl.map(state::expiry) };
         self.submit(operation).await.map(|(_, revision)| revision)
     }

@@ -14,8 +14,12 @@ use portcullis_storage::{Expect, RangeRequest, Store};
 /// Names the directory, and makes the process the child.
 const CHILD: &str = "PORTCULLIS_CRASH_DIRECTORY";
 const WRITERS: u64 = 8;
-/// How long the test kills children.
-const LASTS: Duration = Duration::from_secs(12);
+
+/// How long the test kills children: `PORTCULLIS_CRASH_SECONDS`, or twelve seconds.
+fn lasts() -> Duration {
+    let asked = std::env::var("PORTCULLIS_CRASH_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(asked.unwrap_or(12))
+}
 
 async fn open(directory: &Path) -> Arc<dyn Store> {
     // Small segments, so that children die while they are replaced, too.
@@ -114,7 +118,7 @@ async fn acknowledged_writes_survive_kill_9() {
     let directory = tempfile::tempdir().unwrap();
     let mut acknowledged = Acknowledged::new();
     let (began, mut rounds, mut highest) = (Instant::now(), 0_u64, 0);
-    while began.elapsed() < LASTS {
+    while began.elapsed() < lasts() {
         // Anything from "has hardly begun" to "has written for a second", spread without a pattern.
         let lasts = Duration::from_millis(30 + (rounds * 7919 + u64::from(began.elapsed().subsec_nanos())) % 900);
         let newest = run_child(directory.path(), "", lasts, &mut acknowledged);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::log::{Log, begin, encode_compaction, encode_version};
+use super::log::{Log, NoSnapshot, begin, encode_compaction, encode_version};
 use super::state::{Shared, Version, now_millis, wanted};
 use crate::{Expect, KeyValue, StoreError, WatchBatch};
 
@@ -55,11 +55,11 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    pub(super) fn start(log: Log, shared: Arc<Shared>) -> Result<Self, StoreError> {
+    pub(super) fn start(log: Log, shared: Arc<Shared>, history_bytes: usize) -> Result<Self, StoreError> {
         let (sender, receiver) = channel();
         let failure = Arc::new(Mutex::new(None));
-        let mut worker =
-            Worker { log, shared, failure: Arc::clone(&failure), last_group: 1, last_sync: Duration::ZERO };
+        let (last_group, last_sync) = (1, Duration::ZERO);
+        let mut worker = Worker { log, shared, failure: Arc::clone(&failure), history_bytes, last_group, last_sync };
         let thread = std::thread::Builder::new()
             .name("store-committer".into())
             .spawn(move || worker.run(&receiver))
@@ -91,6 +91,7 @@ struct Worker {
     log: Log,
     shared: Arc<Shared>,
     failure: Arc<Mutex<Option<String>>>,
+    history_bytes: usize,
     /// How many writes the last group had, and how long it took to become durable.
     last_group: usize,
     last_sync: Duration,
@@ -200,6 +201,12 @@ impl Worker {
             let outcome = self.compact(revision);
             answer(Some(reply), outcome);
         }
+        let overfull = self.shared.state.read().overfull(self.history_bytes);
+        if let Some(revision) = overfull
+            && let Err(error) = self.compact(revision)
+        {
+            tracing::error!(%error, revision, "history that takes too much memory could not be discarded");
+        }
     }
 
     fn stage(&self, operation: Operation, reply: Option<oneshot::Sender<Outcome>>, group: &mut Group) {
@@ -292,11 +299,14 @@ impl Worker {
             return Err(StoreError::Unavailable(self.fail(&error)));
         }
         self.shared.state.write().compact(revision);
-        if self.log.wants_snapshot()
-            && let Err(error) = self.log.snapshot(&self.shared.state.read())
-        {
-            // The old segment is still whole and still written to, unless its replacement has its name already.
-            self.fail(&error);
+        if self.log.wants_snapshot() {
+            match self.log.snapshot(&self.shared.state.read()) {
+                Ok(()) => {}
+                Err(NoSnapshot::NotWritten(error)) => {
+                    tracing::error!(%error, "the log could not be replaced by a snapshot; it grows on until the next try");
+                }
+                Err(NoSnapshot::Unknown(error)) => drop(self.fail(&error)),
+            }
         }
         Ok((None, revision))
     }

@@ -11,6 +11,7 @@ mod record;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
@@ -18,7 +19,7 @@ use bytes::{Bytes, BytesMut};
 use super::state::State;
 use crate::StoreError;
 
-pub(super) use disk::Disk;
+pub(super) use disk::{Disk, Folder, Real};
 #[cfg(test)]
 pub(super) use frame::HEADER;
 pub(super) use frame::begin;
@@ -35,6 +36,7 @@ const SNAPSHOT_FRAME: usize = 1 << 20;
 /// The open log.
 pub(super) struct Log {
     directory: PathBuf,
+    folder: Box<dyn Folder>,
     file: Box<dyn Disk>,
     segment: u64,
     /// The number of the next frame.
@@ -72,8 +74,12 @@ fn numbered(directory: &Path, prefix: &str) -> Result<Vec<u64>, StoreError> {
     Ok(found)
 }
 
-fn sync_directory(directory: &Path) -> Result<(), StoreError> {
-    File::open(directory).and_then(|file| file.sync_all()).map_err(io(directory))
+/// Why a snapshot did not take the place of the log.
+pub(super) enum NoSnapshot {
+    /// It could not be written. The log is what it was, and goes on.
+    NotWritten(StoreError),
+    /// Whether it has taken its name is not known, so neither it nor the log may be written to.
+    Unknown(StoreError),
 }
 
 fn lock(directory: &Path) -> Result<File, StoreError> {
@@ -89,7 +95,7 @@ fn write_format(directory: &Path) -> Result<(), StoreError> {
     let (path, partial) = (directory.join("FORMAT"), directory.join("FORMAT.partial"));
     let written = File::create(&partial).and_then(|mut file| file.write_all(FORMAT.as_bytes()).and(file.sync_all()));
     written.and_then(|()| fs::rename(&partial, &path)).map_err(io(&path))?;
-    sync_directory(directory)
+    Real.sync(directory).map_err(io(directory))
 }
 
 /// What reading a segment came to.
@@ -99,6 +105,8 @@ struct Segment {
     /// The length of its whole frames.
     length: usize,
     sealed: bool,
+    /// The last frame, and where it is.
+    last: (usize, Bytes),
 }
 
 /// Replays a segment.
@@ -108,6 +116,7 @@ fn read_segment(path: &Path) -> Result<Segment, StoreError> {
     let bytes = Bytes::from(bytes);
     let mut replay = Replay::of(State::empty());
     let (mut at, mut frames, mut sealed) = (0, 0, true);
+    let mut last = (0, Bytes::new());
     while at < bytes.len() {
         let rest = bytes.slice(at..);
         let Some(payload) = frame::payload(&rest, frames) else {
@@ -120,13 +129,14 @@ fn read_segment(path: &Path) -> Result<Segment, StoreError> {
         };
         sealed = payload.is_empty();
         let length = frame::HEADER + payload.len();
+        last = (at, rest.slice(..length));
         replay.frame(payload).ok_or_else(|| corrupt(path, at, "the commit does not follow the one before it"))?;
         (at, frames) = (at + length, frames + 1);
     }
     if replay.within_snapshot {
         return Err(corrupt(path, at, "the snapshot has no end"));
     }
-    Ok(Segment { state: replay.state, frames, length: at, sealed })
+    Ok(Segment { state: replay.state, frames, length: at, sealed, last })
 }
 
 impl Log {
@@ -160,7 +170,7 @@ impl Log {
             return Err(StoreError::Corrupt(format!("{}: the log is missing", directory.display())));
         };
         let path = segment_path(directory, segment);
-        let Segment { state, frames, length, sealed } = read_segment(&path)?;
+        let Segment { state, frames, length, sealed, last } = read_segment(&path)?;
         if segment > 1 && frames == 0 {
             return Err(corrupt(&path, 0, "the snapshot is missing"));
         }
@@ -169,12 +179,19 @@ impl Log {
             fs::remove_file(&path).map_err(io(&path))?;
         }
         let length = length as u64;
-        let file = OpenOptions::new().append(true).open(&path).map_err(io(&path))?;
-        file.set_len(length).and_then(|()| file.sync_all()).map_err(io(&path))?;
-        sync_directory(directory)?;
+        let file = OpenOptions::new().write(true).open(&path).map_err(io(&path))?;
+        file.set_len(length).map_err(io(&path))?;
+        if !sealed {
+            // Should the sync of this frame have failed, it is in the system's memory and not on the disk, and another sync
+            // would not write what the system takes for written. From now on it counts, so it is written once more.
+            file.write_all_at(&last.1, last.0 as u64).map_err(io(&path))?;
+        }
+        file.sync_all().map_err(io(&path))?;
+        Real.sync(directory).map_err(io(directory))?;
         let log = Self {
             directory: directory.to_owned(),
-            file: Box::new(file),
+            folder: Box::new(Real),
+            file: Real.open(&path).map_err(io(&path))?,
             segment,
             next: frames,
             length,
@@ -192,7 +209,10 @@ impl Log {
             let path = segment_path(directory, left);
             fs::remove_file(&path).map_err(io(&path))?;
         }
-        write_segment(directory, 1, state).map(|_| ())
+        match write_segment(&Real, directory, 1, state) {
+            Ok(_) => Ok(()),
+            Err(NoSnapshot::NotWritten(error) | NoSnapshot::Unknown(error)) => Err(error),
+        }
     }
 
     /// Appends a frame that was begun, and makes it durable.
@@ -226,37 +246,57 @@ impl Log {
     }
 
     /// Begins a new segment with a snapshot of the state, and deletes this one.
-    pub(super) fn snapshot(&mut self, state: &State) -> Result<(), StoreError> {
-        let (next, length) = write_segment(&self.directory, self.segment + 1, Some(state))?;
+    pub(super) fn snapshot(&mut self, state: &State) -> Result<(), NoSnapshot> {
+        let (next, length) = write_segment(&*self.folder, &self.directory, self.segment + 1, Some(state))?;
         let path = segment_path(&self.directory, self.segment + 1);
-        self.file = Box::new(OpenOptions::new().append(true).open(&path).map_err(io(&path))?);
+        self.file = self.folder.open(&path).map_err(io(&path)).map_err(NoSnapshot::Unknown)?;
         let old = segment_path(&self.directory, self.segment);
         (self.segment, self.next, self.sealed) = (self.segment + 1, next, true);
         (self.length, self.base) = (length, length);
-        fs::remove_file(&old).map_err(io(&old))
+        if let Err(error) = self.folder.remove(&old) {
+            // It counts no longer, and goes when the store is opened the next time.
+            tracing::warn!(path = %old.display(), %error, "an old segment of the log could not be deleted");
+        }
+        Ok(())
     }
 
-    /// Replaces the file, for tests of what a failing one does.
+    /// Replaces what the file system does, for tests of what a failing one does.
     #[cfg(test)]
-    pub(super) fn with_disk(mut self, replace: impl FnOnce(Box<dyn Disk>) -> Box<dyn Disk>) -> Self {
-        self.file = replace(self.file);
+    pub(super) fn with_folder(mut self, folder: Box<dyn Folder>) -> Self {
+        self.file = folder.open(&segment_path(&self.directory, self.segment)).unwrap();
+        self.folder = folder;
         self
     }
 }
 
 /// Writes a segment that begins with a state, and makes it durable under its name. Returns the number of its frames and
 /// its length.
-fn write_segment(directory: &Path, segment: u64, state: Option<&State>) -> Result<(u64, u64), StoreError> {
+fn write_segment(
+    folder: &dyn Folder,
+    directory: &Path,
+    segment: u64,
+    state: Option<&State>,
+) -> Result<(u64, u64), NoSnapshot> {
     let path = segment_path(directory, segment);
     let partial = directory.join("segment.partial");
-    let failed = io(&partial);
-    let mut file = File::create(&partial).map_err(&failed)?;
+    let written = write_partial(folder, &partial, state).map_err(|error| {
+        // What there is of it may be what fills the disk. If it cannot be deleted, the next one takes its place.
+        let _ = folder.remove(&partial);
+        NoSnapshot::NotWritten(io(&partial)(error))
+    })?;
+    let named = folder.rename(&partial, &path).and_then(|()| folder.sync(directory));
+    named.map_err(io(&path)).map_err(NoSnapshot::Unknown)?;
+    Ok(written)
+}
+
+fn write_partial(folder: &dyn Folder, partial: &Path, state: Option<&State>) -> std::io::Result<(u64, u64)> {
+    let mut file = folder.create(partial)?;
     let (mut frames, mut length) = (0, 0);
     let mut flush = |buffer: &mut BytesMut| {
         frame::seal(buffer, frames);
         frames += 1;
         length += buffer.len() as u64;
-        let written = file.write_all(buffer);
+        let written = file.append(buffer);
         *buffer = frame::begin();
         written
     };
@@ -266,15 +306,14 @@ fn write_segment(directory: &Path, segment: u64, state: Option<&State>) -> Resul
         for (key, version) in state.versions() {
             encode_version(&mut buffer, key, version);
             if buffer.len() > SNAPSHOT_FRAME {
-                flush(&mut buffer).map_err(&failed)?;
+                flush(&mut buffer)?;
             }
         }
         encode_snapshot_end(&mut buffer, state.revision);
-        flush(&mut buffer).map_err(&failed)?;
+        flush(&mut buffer)?;
         // The seal.
-        flush(&mut buffer).map_err(&failed)?;
+        flush(&mut buffer)?;
     }
-    file.sync_all().and_then(|()| fs::rename(&partial, &path)).map_err(io(&path))?;
-    sync_directory(directory)?;
+    file.sync()?;
     Ok((frames, length))
 }

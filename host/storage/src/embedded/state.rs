@@ -29,6 +29,8 @@ pub(super) struct State {
     keys: BTreeMap<Arc<str>, Vec<Version>>,
     /// Events after `compacted`, in order.
     history: VecDeque<Event>,
+    /// The bytes of values that only the history holds on to: those that events have replaced.
+    replaced: usize,
     expiries: BTreeSet<(u64, Arc<str>)>,
 }
 
@@ -78,6 +80,12 @@ pub(super) fn wanted<'a>(watch: &StoreWatch, events: impl Iterator<Item = &'a Ev
 
 fn at(versions: &[Version], revision: u64) -> Option<&Version> {
     versions.iter().rev().find(|version| version.mod_revision <= revision)
+}
+
+/// The bytes that an event has replaced.
+fn replaced(event: &Event) -> usize {
+    let (Event::Put { prev, .. } | Event::Delete { prev, .. }) = event;
+    prev.as_ref().map_or(0, |prev| prev.value.len())
 }
 
 impl State {
@@ -157,14 +165,30 @@ impl State {
             None => Event::Delete { key: Arc::clone(&key), prev, revision: version.mod_revision },
         };
         self.keys.entry(key).or_default().push(version);
+        self.replaced += replaced(&event);
         self.history.push_back(event.clone());
         event
+    }
+
+    /// The revision to compact at if the history holds on to more than `bound` bytes: half of that is then left.
+    pub(super) fn overfull(&self, bound: usize) -> Option<u64> {
+        if self.replaced <= bound {
+            return None;
+        }
+        let mut left = self.replaced;
+        let gone = self.history.iter().take_while(|event| {
+            let goes_on = left > bound / 2;
+            left -= replaced(event);
+            goes_on
+        });
+        gone.last().map(Event::revision)
     }
 
     /// Discards what was superseded at or before `revision`.
     pub(super) fn compact(&mut self, revision: u64) {
         self.compacted = revision;
         let past = self.history.partition_point(|event| event.revision() <= revision);
+        self.replaced -= self.history.range(..past).map(replaced).sum::<usize>();
         let touched: BTreeSet<Arc<str>> = self.history.drain(..past).map(|event| Arc::clone(event.key())).collect();
         for key in touched {
             let Some(versions) = self.keys.get_mut(&key) else { continue };

@@ -102,3 +102,30 @@ async fn a_snapshot_takes_the_place_of_the_log() {
     drop(store);
     assert_eq!(open(directory.path()).await.unwrap().revision().await.unwrap(), last + 1);
 }
+
+#[tokio::test]
+async fn history_is_bounded_in_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = EmbeddedOptions { history_bytes: 100_000, ..EmbeddedOptions::default() };
+    let store = EmbeddedStore::open(directory.path(), options.clone()).await.unwrap();
+    let mut last = 0;
+    for step in 0..500 {
+        let key = format!("/registry/{}", step % 10);
+        last = store.put(&key, vec![b'x'; 1000].into(), Expect::Any, None).await.unwrap();
+        let compacted = store.compacted_revision().await.unwrap();
+        let kept = last.saturating_sub(compacted.max(11));
+        assert!(kept <= 101, "{kept} replaced values of 1,000 bytes are kept at {last}");
+        assert!(compacted == 0 || kept >= 49, "only {kept} are kept at {last}");
+    }
+    // New entries replace nothing, however many there are.
+    let before = store.compacted_revision().await.unwrap();
+    for step in 0..300 {
+        store.put(&format!("/registry/new-{step}"), vec![b'x'; 1000].into(), Expect::Absent, None).await.unwrap();
+    }
+    assert_eq!(store.compacted_revision().await.unwrap(), before);
+    assert!(store.get("/registry/1", Some(last - 40)).await.unwrap().0.is_some());
+    drop(store);
+    let store = EmbeddedStore::open(directory.path(), options).await.unwrap();
+    assert_eq!(store.compacted_revision().await.unwrap(), before);
+    assert_eq!(names(&store).await.len(), 310);
+}
