@@ -1,9 +1,12 @@
 //! Flow control: a bound on requests in flight, for reads and for writes (`--max-requests-inflight`,
-//! `--max-mutating-requests-inflight`). Long-running requests are exempt, and so are the probes and `system:masters`,
-//! so that an overloaded server can still be looked at.
+//! `--max-mutating-requests-inflight`), and one on the watches that one user has open (`--max-watches-per-user`). Other
+//! long-running requests are exempt, and so are the probes and `system:masters`, so that an overloaded server can still be
+//! looked at.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use portcullis_machinery::Status;
 use portcullis_machinery::status::StatusDetails;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -11,11 +14,47 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::context::{RequestInfo, UserInfo};
 use crate::server_config::ServerConfig;
 
-/// The two bounds.
+/// The bounds.
 #[derive(Debug)]
 pub struct FlowControl {
     reads: Option<Arc<Semaphore>>,
     writes: Option<Arc<Semaphore>>,
+    watches: Option<Watches>,
+}
+
+/// The open watches of each user who has any.
+#[derive(Debug)]
+struct Watches {
+    limit: usize,
+    open: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+/// A place for a watch, given up when it is dropped.
+#[derive(Debug)]
+pub struct WatchPlace {
+    user: String,
+    open: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+impl Drop for WatchPlace {
+    fn drop(&mut self) {
+        let mut open = self.open.lock();
+        if let Some(count) = open.get_mut(&self.user) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.user);
+            }
+        }
+    }
+}
+
+fn is_master(user: &UserInfo) -> bool {
+    user.groups.iter().any(|group| group == "system:masters")
+}
+
+fn too_many(message: impl Into<String>) -> Status {
+    Status::failure(429, "TooManyRequests", message)
+        .with_details(StatusDetails { retry_after_seconds: 1, ..StatusDetails::default() })
 }
 
 /// Whether a request may last for long: watches and connections to containers (the reference's long-running requests).
@@ -29,7 +68,28 @@ impl FlowControl {
     /// Bounds from the settings; 0 is none.
     pub fn new(config: &ServerConfig) -> Self {
         let bound = |limit: usize| (limit > 0).then(|| Arc::new(Semaphore::new(limit)));
-        Self { reads: bound(config.max_requests_inflight), writes: bound(config.max_mutating_requests_inflight) }
+        let limit = config.max_watches_per_user;
+        Self {
+            reads: bound(config.max_requests_inflight),
+            writes: bound(config.max_mutating_requests_inflight),
+            watches: (limit > 0).then(|| Watches { limit, open: Arc::default() }),
+        }
+    }
+
+    /// A place for a watch; to be kept for as long as it is open.
+    ///
+    /// # Errors
+    /// 429 with Retry-After if the user has as many as there may be.
+    pub fn watch(&self, user: &UserInfo) -> Result<Option<WatchPlace>, Status> {
+        let Some(Watches { limit, open }) = self.watches.as_ref().filter(|_| !is_master(user)) else { return Ok(None) };
+        let mut counts = open.lock();
+        let name = &user.username;
+        if counts.get(name).is_some_and(|count| count >= limit) {
+            return Err(too_many(format!("user {name:?} has {limit} watches open, and no user may have more")));
+        }
+        *counts.entry(name.clone()).or_default() += 1;
+        drop(counts);
+        Ok(Some(WatchPlace { user: name.clone(), open: Arc::clone(open) }))
     }
 
     /// A place for a request; to be kept until its answer is made.
@@ -38,15 +98,13 @@ impl FlowControl {
     /// 429 with Retry-After if there is none.
     pub fn enter(&self, user: &UserInfo, info: &RequestInfo) -> Result<Option<OwnedSemaphorePermit>, Status> {
         let probe = matches!(info.path.split('/').nth(1), Some("healthz" | "livez" | "readyz"));
-        if is_long_running(info) || probe || user.groups.iter().any(|group| group == "system:masters") {
+        if is_long_running(info) || probe || is_master(user) {
             return Ok(None);
         }
         let reads = matches!(info.verb.as_str(), "get" | "list" | "head" | "options");
         let Some(places) = (if reads { &self.reads } else { &self.writes }) else { return Ok(None) };
-        places.clone().try_acquire_owned().map(Some).map_err(|_| {
-            Status::failure(429, "TooManyRequests", "Too many requests, please try again later.")
-                .with_details(StatusDetails { retry_after_seconds: 1, ..StatusDetails::default() })
-        })
+        let refused = |_| too_many("Too many requests, please try again later.");
+        places.clone().try_acquire_owned().map(Some).map_err(refused)
     }
 }
 

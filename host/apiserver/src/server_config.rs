@@ -63,6 +63,8 @@ pub struct ServerConfig {
     pub max_requests_inflight: usize,
     /// `--max-mutating-requests-inflight`: writes at a time. Default 200; 0 for no limit.
     pub max_mutating_requests_inflight: usize,
+    /// `--max-watches-per-user`: watches that one user may have open. Default 0, for no limit.
+    pub max_watches_per_user: usize,
     /// `--request-timeout` for requests that are not long-running. Default one minute.
     pub request_timeout: Duration,
     /// `--min-request-timeout`: a watch without a timeout ends after this to twice this. Default 30 minutes.
@@ -121,6 +123,7 @@ impl Default for ServerConfig {
             authorization_mode: vec![AuthorizationMode::Node, AuthorizationMode::Rbac],
             max_requests_inflight: 400,
             max_mutating_requests_inflight: 200,
+            max_watches_per_user: 0,
             request_timeout: Duration::from_secs(60),
             min_request_timeout: Duration::from_secs(1800),
             http2_max_streams: 1000,

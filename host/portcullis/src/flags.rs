@@ -77,6 +77,9 @@ pub struct ServerFlags {
     /// How many requests that write may be in flight
     #[arg(long, default_value_t = 200)]
     pub max_mutating_requests_inflight: usize,
+    /// How many watches one user may have open; 0 for no limit
+    #[arg(long, default_value_t = 0)]
+    pub max_watches_per_user: usize,
     #[command(flatten)]
     pub audit: AuditFlags,
 }
@@ -102,6 +105,7 @@ impl ServerFlags {
             client_ca_file: self.client_ca_file.clone(),
             max_requests_inflight: self.max_requests_inflight,
             max_mutating_requests_inflight: self.max_mutating_requests_inflight,
+            max_watches_per_user: self.max_watches_per_user,
             ..ServerConfig::default()
         })
     }

@@ -20,6 +20,7 @@ use super::options::ListOptions;
 use super::scope::{FRESH_WITHIN, parse_version, store_error, too_large};
 use super::transform::{Include, include, partial, table};
 use crate::customresources::conversion;
+use crate::flow::WatchPlace;
 use crate::negotiation::{Transform, check_stream};
 use crate::respond;
 
@@ -42,6 +43,7 @@ pub async fn watch(scope: &Scope, name: &str) -> Result<Response<Body>, Status> 
     }
     let version = parse_version(&options.resource_version).map_err(|text| Status::failure(500, "", text))?.unwrap_or(0);
     check_stream(&scope.output)?;
+    let place = scope.server.flow.watch(&scope.cx.user)?;
     let included = include(scope)?;
     let cache = scope.cache();
     let start = match options.initial_events {
@@ -87,8 +89,8 @@ pub async fn watch(scope: &Scope, name: &str) -> Result<Response<Body>, Status> 
         selection: selection.filter(|_| by_form),
     };
     let next_bookmark = next_bookmark(Instant::now(), deadline);
-    let frames =
-        futures::stream::unfold(State { frames: stream, watcher, failure, deadline, next_bookmark }, State::next);
+    let state = State { frames: stream, watcher, failure, deadline, next_bookmark, _place: place };
+    let frames = futures::stream::unfold(state, State::next);
     Ok(respond::raw(200, scope.output.stream_type(), Body::from_stream(frames)))
 }
 
@@ -133,6 +135,8 @@ struct State {
     failure: Option<Status>,
     deadline: Instant,
     next_bookmark: Instant,
+    /// Given up when the watch ends.
+    _place: Option<WatchPlace>,
 }
 
 impl State {
