@@ -1,6 +1,7 @@
 //! The generic handlers: one path for all resources. What differs between kinds is data in the definition, or a hook
 //! in [`crate::strategy`].
 
+pub mod attempt;
 pub mod body;
 pub mod carried;
 pub mod component_status;

@@ -11,6 +11,7 @@ use portcullis_machinery::{Status, Value, object};
 use portcullis_storage::cache::CachedObject;
 use portcullis_storage::{Expect, StoreError};
 
+use super::attempt::Attempt;
 use super::options::{DeleteOptions, ListOptions};
 use super::scope::store_error;
 use super::transform::respond_object;
@@ -92,8 +93,10 @@ async fn remove_as(scope: &Scope, options: &DeleteOptions, admitted: bool) -> Re
             None => Err(scope.not_found()),
         };
         match result {
-            Ok(Some(done)) => return Ok(done),
-            Ok(None) => fresh = true,
+            Ok(Attempt::Done(answer, gone)) => return Ok((answer, gone)),
+            Ok(Attempt::Unchanged(answer)) if fresh => return Ok((answer, false)),
+            Ok(Attempt::Unchanged(_) | Attempt::Overtaken) => fresh = true,
+            Ok(Attempt::Failed(status)) => return Err(status),
             Err(status) if fresh => return Err(status),
             Err(_) => fresh = true,
         }
@@ -134,7 +137,7 @@ async fn attempt(
     options: &DeleteOptions,
     existing: &Arc<CachedObject>,
     admitted: bool,
-) -> Result<Option<(Value, bool)>, Status> {
+) -> Result<Attempt, Status> {
     let old = conversion::form(scope, existing).await?.value();
     check_preconditions(scope, options, &old)?;
     let mut attributes = scope.attributes(Operation::Delete, &scope.name, options.dry_run, options.to_value());
@@ -142,7 +145,7 @@ async fn attempt(
     let mut new = (*old).clone();
     let graceful = grace(scope, options, &mut new);
     if graceful == Grace::Pending {
-        return Ok(Some((answer(scope, &old), false)));
+        return Ok(Attempt::Unchanged(answer(scope, &old)));
     }
     if !admitted {
         admit(scope, &attributes).await?;
@@ -157,31 +160,29 @@ async fn attempt(
         graceful == Grace::Set && object::i64_at(&new, &["metadata", "deletionGracePeriodSeconds"]) != Some(0);
     if held || shortened {
         if options.dry_run || (new == *old && !finalizers_changed) {
-            return Ok(Some((new, false)));
+            return Ok(Attempt::Unchanged(new));
         }
         let (bytes, mut answer) = conversion::to_store(scope, new).await?;
         let expect = Expect::ModRevision(existing.revision);
         return match scope.server.store.put(&existing.key, bytes, expect, None).await {
             Ok(revision) => {
                 object::set_version(&mut answer, revision);
-                Ok(Some((answer, false)))
+                Ok(Attempt::Done(answer, false))
             }
-            Err(StoreError::Conflict { .. }) => Ok(None),
-            Err(error) => Err(store_error(&error)),
+            Err(error) => Ok(Attempt::refused(&error)),
         };
     }
     if options.dry_run {
-        return Ok(Some((answer(scope, &new), true)));
+        return Ok(Attempt::Done(answer(scope, &new), true));
     }
     match scope.server.store.delete(&existing.key, Expect::ModRevision(existing.revision)).await {
         Ok((_, revision)) => {
             strategy::after_delete(scope, &new).await;
             object::meta_mut(&mut new).insert("resourceVersion".into(), revision.to_string().into());
-            Ok(Some((answer(scope, &new), true)))
+            Ok(Attempt::Done(answer(scope, &new), true))
         }
         Err(StoreError::NotFound) => Err(scope.not_found()),
-        Err(StoreError::Conflict { .. }) => Ok(None),
-        Err(error) => Err(store_error(&error)),
+        Err(error) => Ok(Attempt::refused(&error)),
     }
 }
 

@@ -150,6 +150,9 @@ pub fn cache_of(server: &ApiServer, definition: &ResourceDefinition) -> Arc<Reso
     server.hub.resource(&prefix, Arc::new(codec))
 }
 
+/// The reason of the Status for a store that did not answer, or did not take a write.
+pub const SERVER_TIMEOUT: &str = "ServerTimeout";
+
 /// A failure of the store or the cache as the client sees it.
 pub fn store_error(error: &StoreError) -> Status {
     match error {
@@ -158,7 +161,7 @@ pub fn store_error(error: &StoreError) -> Status {
         }
         StoreError::FutureRevision { current } => too_large(0, *current),
         StoreError::TooLarge { .. } => Status::request_too_large(format!("Request entity too large: {error}")),
-        StoreError::Unavailable(_) => Status::failure(504, "ServerTimeout", error.to_string())
+        StoreError::Unavailable(_) => Status::failure(504, SERVER_TIMEOUT, error.to_string())
             .with_details(StatusDetails { retry_after_seconds: 2, ..StatusDetails::default() }),
         other => Status::internal(other),
     }

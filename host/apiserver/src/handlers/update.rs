@@ -9,9 +9,10 @@ use portcullis_machinery::{Status, Value, codec, object};
 use portcullis_storage::cache::CachedObject;
 use portcullis_storage::{Expect, StoreError};
 
+use super::attempt::Attempt;
 use super::body::{self, Expected};
 use super::options::{WriteKind, WriteOptions, write_options};
-use super::scope::store_error;
+use super::scope::{SERVER_TIMEOUT, store_error};
 use super::transform::respond_object;
 use super::{Scope, carried, names, patch, write};
 use crate::admission::{AdmissionAttributes, Operation};
@@ -101,12 +102,15 @@ pub async fn apply(scope: &Scope, source: &Source, options: &WriteOptions) -> Re
         let existing = cache.get(&key, if fresh { None } else { Some(0) }).await.map_err(|e| store_error(&e))?;
         let result = match &existing {
             Some(existing) => attempt(scope, source, options, existing).await,
-            None => make(scope, source, options).await.map(|made| Some((made, true))),
+            None => make(scope, source, options).await.map(|made| Attempt::Done(made, true)),
         };
         match result {
-            Ok(Some(done)) => return Ok(done),
-            Ok(None) => fresh = true,
-            Err(status) if fresh => return Err(status),
+            Ok(Attempt::Done(object, made)) => return Ok((object, made)),
+            Ok(Attempt::Unchanged(object)) if fresh => return Ok((object, false)),
+            Ok(Attempt::Unchanged(_) | Attempt::Overtaken) => fresh = true,
+            Ok(Attempt::Failed(status)) => return Err(status),
+            // A creation in which the store failed may have taken place.
+            Err(status) if fresh || status.reason == SERVER_TIMEOUT => return Err(status),
             Err(_) => fresh = true,
         }
     }
@@ -162,7 +166,7 @@ async fn attempt(
     source: &Source,
     options: &WriteOptions,
     existing: &Arc<CachedObject>,
-) -> Result<Option<(Value, bool)>, Status> {
+) -> Result<Attempt, Status> {
     let (group, resource, name) = (scope.group(), scope.resource(), scope.name.as_str());
     let old = conversion::form(scope, existing).await?.value();
     let mut attributes = scope.attributes(Operation::Update, name, options.dry_run, options.to_value("UpdateOptions"));
@@ -227,7 +231,8 @@ async fn attempt(
         _ => Admission::OfObject,
     };
     let result = finish(scope, source, options, existing, new, &attributes, &admission).await;
-    strategy::finish(scope, claim, matches!(result, Ok(Some(_))) && !options.dry_run).await;
+    strategy::finish(scope, claim, matches!(result, Ok(Attempt::Done(..) | Attempt::Unchanged(_))) && !options.dry_run)
+        .await;
     result
 }
 
@@ -246,7 +251,7 @@ async fn finish(
     mut new: Value,
     attributes: &AdmissionAttributes,
     admission: &Admission<'_>,
-) -> Result<Option<(Value, bool)>, Status> {
+) -> Result<Attempt, Status> {
     let old = attributes.old_object.as_deref().unwrap_or(&Value::Null);
     let _ = codec::conform(&mut new, &scope.definition.schema);
     scope.server.authorizer.check_escalation(&scope.cx.user, &scope.cx.info, &new, Some(old))?;
@@ -267,7 +272,7 @@ async fn finish(
         && object::i64_at(old, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or(0) == 0
         && strategy::may_end(scope, &new);
     if options.dry_run {
-        return Ok(Some((new, false)));
+        return Ok(Attempt::Done(new, false));
     }
     let store = &scope.server.store;
     let expect = Expect::ModRevision(existing.revision);
@@ -275,26 +280,24 @@ async fn finish(
         return match store.delete(&existing.key, expect).await {
             Ok(_) | Err(StoreError::NotFound) => {
                 strategy::after_delete(scope, &new).await;
-                Ok(Some((new, false)))
+                Ok(Attempt::Done(new, false))
             }
-            Err(StoreError::Conflict { .. }) => Ok(None),
-            Err(error) => Err(store_error(&error)),
+            Err(error) => Ok(Attempt::refused(&error)),
         };
     }
     // What a new claim lacks in the store until it is written again, reading it adds: its first change is one in any case.
     let complete = scope.definition.kind != "PersistentVolumeClaim" || existing.create_revision != existing.revision;
     if complete && same_but_for_times(&new, old) {
-        return Ok(Some(((*old).clone(), false)));
+        return Ok(Attempt::Unchanged((*old).clone()));
     }
     let (bytes, mut answer) = conversion::to_store(scope, new).await?;
     let bytes = strategy::revision::with_text(bytes, text);
     match store.put(&existing.key, bytes, expect, write::time_to_live(scope)).await {
         Ok(revision) => {
             object::set_version(&mut answer, revision);
-            Ok(Some((answer, false)))
+            Ok(Attempt::Done(answer, false))
         }
-        Err(StoreError::Conflict { .. }) => Ok(None),
-        Err(error) => Err(store_error(&error)),
+        Err(error) => Ok(Attempt::refused(&error)),
     }
 }
 
