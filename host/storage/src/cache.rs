@@ -4,7 +4,8 @@
 //! [`ResourceCache`]: an immutable ordered map of the present objects, so that taking a consistent [`Snapshot`] is one
 //! reference count, and a bounded window of past events, from which every [`Watcher`] reads at its own position.
 //!
-//! * An object's wire bytes are made once ([`CachedObject::wire`]) and shared by every GET, LIST and watcher.
+//! * An object's wire bytes ([`CachedObject::wire`]) are the stored ones, shared with the engine that holds them in memory
+//!   and by every GET, LIST and watcher; only its resourceVersion is put in between while they are sent.
 //! * Watchers have no buffers of their own. One that falls behind the window is cut ([`WatchItem::Lagged`]).
 //! * A watch for one value of an indexed field reads from a lane that holds only the events of that value, so events of
 //!   other values neither wake it nor are looked at by it.
@@ -26,5 +27,5 @@ pub use hub::{CacheHub, HubOptions};
 pub use json::{JsonCodec, SelectableField};
 pub use object::{CachedObject, ObjectCodec};
 pub use resource::{ResourceCache, Snapshot};
-pub use splice::{Spliced, splice_resource_version};
+pub use splice::Wire;
 pub use watcher::{CacheEvent, EventKind, Filter, WatchItem, WatchRequest, WatchStart, Watcher};

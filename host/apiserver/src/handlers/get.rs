@@ -28,7 +28,7 @@ pub async fn get(scope: &Scope) -> Result<Response<Body>, Status> {
         return Ok(respond::raw(200, scope.output.content_type(), body));
     }
     if scope.output.transform == Transform::None {
-        return Ok(respond::compress(&scope.headers, 200, &scope.output, object.wire.clone()));
+        return Ok(respond::compress(&scope.headers, 200, &scope.output, object.wire.bytes()));
     }
     respond_object(scope, 200, &object.value())
 }

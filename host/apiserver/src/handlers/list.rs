@@ -6,7 +6,7 @@ use axum::body::Body;
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, URL_SAFE_NO_PAD};
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use http::Response;
 use portcullis_machinery::codec::{Media, protobuf};
 use portcullis_machinery::{Status, Value};
@@ -21,6 +21,8 @@ use super::transform::{include, partial, table};
 use crate::customresources::conversion;
 use crate::negotiation::Transform;
 use crate::respond;
+
+mod stream;
 
 /// One page of a list.
 pub struct Page {
@@ -171,18 +173,19 @@ fn collect(options: &ListOptions, snapshot: &Snapshot, prefix: &str, after: Opti
 /// 406 if the client asked for the metadata of one object.
 pub async fn respond_page(scope: &Scope, mut page: Page) -> Result<Response<Body>, Status> {
     page.objects = conversion::forms(scope, &page.objects).await?;
-    let (output, page) = (&scope.output, &page);
+    let output = &scope.output;
     if output.transform == Transform::None
         && output.media == Media::Protobuf
-        && let Some(body) = messages(scope, page)
+        && let Some(body) = messages(scope, &page)
     {
         return Ok(respond::raw(200, output.content_type(), body));
     }
     if output.transform == Transform::None {
-        return Ok(respond::compress(&scope.headers, 200, output, splice(scope, page)));
+        let metadata = list_metadata(scope, &page);
+        return Ok(stream::respond(scope, page.objects, &metadata));
     }
     let objects: Vec<Arc<Value>> = page.objects.iter().map(|object| object.value()).collect();
-    respond_values(scope, &objects, list_metadata(scope, page))
+    respond_values(scope, &objects, list_metadata(scope, &page))
 }
 
 /// Answers with these objects in the form that was negotiated.
@@ -256,33 +259,6 @@ fn list_metadata(scope: &Scope, page: &Page) -> Value {
         metadata["remainingItemCount"] = remaining.into();
     }
     metadata
-}
-
-/// The list as bytes, from the objects' own bytes. Items of custom resources keep kind and apiVersion, those of
-/// built-in ones have none, as in the reference.
-fn splice(scope: &Scope, page: &Page) -> Bytes {
-    let items: usize = page.objects.iter().map(|object| object.wire.len() + 1).sum();
-    let mut out = BytesMut::with_capacity(items + 256);
-    let head = format!(
-        "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[",
-        scope.definition.list_kind,
-        scope.definition.api_version(),
-        list_metadata(scope, page)
-    );
-    out.put_slice(head.as_bytes());
-    for (at, object) in page.objects.iter().enumerate() {
-        if at > 0 {
-            out.put_u8(b',');
-        }
-        if scope.definition.builtin {
-            out.put_u8(b'{');
-            out.put_slice(&object.item());
-        } else {
-            out.put_slice(&object.wire);
-        }
-    }
-    out.put_slice(b"]}");
-    out.freeze()
 }
 
 /// The token of a page: the revision of the list, and the last key given, as the reference writes it.

@@ -255,7 +255,7 @@ async fn finish(
     let old = attributes.old_object.as_deref().unwrap_or(&Value::Null);
     let _ = codec::conform(&mut new, &scope.definition.schema);
     scope.server.authorizer.check_escalation(&scope.cx.user, &scope.cx.info, &new, Some(old))?;
-    let text = strategy::revision::stored(scope, &existing.wire);
+    let text = strategy::revision::stored(scope, existing.wire.stored());
     let new = Arc::new(new);
     let checked = match admission {
         Admission::OfObject => write::validate(scope, attributes, &new).await,

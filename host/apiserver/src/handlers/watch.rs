@@ -267,7 +267,8 @@ impl Frames {
             let object = protobuf::envelope(&definition.api_version(), &definition.kind, &message);
             out.put_slice(&protobuf::watch_frame(kind, &object));
         } else if plain && self.scope.output.media == Media::Json {
-            frame(out, kind, &event.object.wire);
+            let wire = &event.object.wire;
+            frame(out, kind, wire.len(), |out| wire.write(out));
         } else {
             let document = self.transform(&event.object.value());
             self.put(out, kind, &document);
@@ -282,7 +283,10 @@ impl Frames {
         };
         match message {
             Some(object) => out.put_slice(&protobuf::watch_frame(kind, &object)),
-            None => frame(out, kind, &codec::encode(document)),
+            None => {
+                let object = codec::encode(document);
+                frame(out, kind, object.len(), |out| out.put_slice(&object));
+            }
         }
     }
 
@@ -325,11 +329,11 @@ impl Frames {
     }
 }
 
-fn frame(out: &mut BytesMut, kind: &str, object: &[u8]) {
-    out.reserve(object.len() + 40);
+fn frame(out: &mut BytesMut, kind: &str, length: usize, object: impl FnOnce(&mut BytesMut)) {
+    out.reserve(length + 40);
     out.put_slice(b"{\"type\":\"");
     out.put_slice(kind.as_bytes());
     out.put_slice(b"\",\"object\":");
-    out.put_slice(object);
+    object(out);
     out.put_slice(b"}\n");
 }

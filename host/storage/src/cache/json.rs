@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{CachedObject, ObjectCodec, splice_resource_version};
+use super::{CachedObject, ObjectCodec, Wire};
 use crate::KeyValue;
 
 /// A field that selectors may name.
@@ -72,8 +72,8 @@ fn pick(members: &Members<'_>, path: &[String]) -> Option<Box<str>> {
 
 impl ObjectCodec for JsonCodec {
     fn decode(&self, kv: &KeyValue) -> Result<CachedObject, String> {
-        let spliced = splice_resource_version(&kv.value, kv.mod_revision)?;
-        let members: Members<'_> = serde_json::from_slice(&spliced.wire).map_err(|error| error.to_string())?;
+        let wire = Wire::new(&kv.value, kv.mod_revision)?;
+        let members: Members<'_> = serde_json::from_slice(wire.stored()).map_err(|error| error.to_string())?;
         let metadata = match members.get("metadata") {
             Some(raw) => serde_json::from_str::<Metadata<'_>>(raw.get()).map_err(|error| error.to_string())?,
             None => Metadata::default(),
@@ -86,7 +86,8 @@ impl ObjectCodec for JsonCodec {
         };
         let fields = self.fields.iter().map(field).collect();
         let (name, namespace) = (metadata.name.into_owned(), metadata.namespace.into_owned());
-        Ok(CachedObject::new(kv, spliced, &name, &namespace)
+        let wire = wire.clone();
+        Ok(CachedObject::new(kv, wire, &name, &namespace)
             .with_labels(labels)
             .with_fields(fields)
             .keeping_value(self.keep_values))

@@ -1,6 +1,5 @@
 //! An object as the cache keeps it.
 
-use std::ops::Range;
 use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
@@ -8,7 +7,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::forms::Forms;
-use super::splice::{Spliced, api_version, with_revision};
+use super::splice::Wire;
 use crate::KeyValue;
 
 /// A version of an object, immutable and shared.
@@ -25,15 +24,12 @@ pub struct CachedObject {
     /// The revision of this version: its resourceVersion. For the object of a deletion it is the deletion's.
     pub revision: u64,
     /// The object as compact JSON with its resourceVersion: what every reader gets.
-    pub wire: Bytes,
-    /// `{` and `wire[item_offset..]` is the object as an item of a list, without kind and apiVersion.
-    pub item_offset: usize,
+    pub wire: Wire,
     /// The object's labels, sorted by key.
     pub labels: Vec<(Box<str>, Box<str>)>,
     /// The values of the resource's selectable fields (`spec.nodeName`), as the codec found them. `metadata.name` and
     /// `metadata.namespace` need not be among them.
     pub fields: Vec<(Arc<str>, Box<str>)>,
-    version: Range<usize>,
     keep_value: bool,
     value: Mutex<Parsed>,
     encoded: OnceLock<Option<Bytes>>,
@@ -51,20 +47,18 @@ enum Parsed {
 }
 
 impl CachedObject {
-    /// An object of its entry and its wire bytes ([`super::splice_resource_version`]).
+    /// An object of its entry and its wire bytes.
     #[must_use]
-    pub fn new(kv: &KeyValue, spliced: Spliced, name: &str, namespace: &str) -> Self {
+    pub fn new(kv: &KeyValue, wire: Wire, name: &str, namespace: &str) -> Self {
         Self {
             key: kv.key.clone(),
             name: name.into(),
             namespace: namespace.into(),
             create_revision: kv.create_revision,
             revision: kv.mod_revision,
-            wire: spliced.wire,
-            item_offset: spliced.item_offset,
+            wire,
             labels: Vec::new(),
             fields: Vec::new(),
-            version: spliced.version,
             keep_value: false,
             value: Mutex::default(),
             encoded: OnceLock::new(),
@@ -97,7 +91,7 @@ impl CachedObject {
     /// The version that this form of the object is in: its `apiVersion`.
     #[must_use]
     pub fn api_version(&self) -> &str {
-        api_version(&self.wire)
+        self.wire.api_version()
     }
 
     /// The entry that an object's other form would have been read from: these bytes at this object's place.
@@ -123,12 +117,6 @@ impl CachedObject {
         }
     }
 
-    /// What follows `{` in the object's form as an item of a list.
-    #[must_use]
-    pub fn item(&self) -> Bytes {
-        self.wire.slice(self.item_offset..)
-    }
-
     /// The parsed form, with its resourceVersion. Readers at the same time share one parse.
     #[must_use]
     pub fn value(&self) -> Arc<Value> {
@@ -143,7 +131,7 @@ impl CachedObject {
         }
         // The bytes were read as JSON by the codec when the object came in; only a codec that did not could make
         // this fail, and then null is what such an object reads as.
-        let value = Arc::new(serde_json::from_slice(&self.wire).unwrap_or(Value::Null));
+        let value = Arc::new(serde_json::from_slice(&self.wire.bytes()).unwrap_or(Value::Null));
         *slot = if self.keep_value { Parsed::Kept(value.clone()) } else { Parsed::InUse(Arc::downgrade(&value)) };
         value
     }
@@ -158,18 +146,15 @@ impl CachedObject {
     /// The object as the event of its deletion carries it: as it was, with the deletion's resourceVersion.
     #[must_use]
     pub fn deleted_at(&self, revision: u64) -> Self {
-        let (wire, version) = with_revision(&self.wire, &self.version, revision);
         Self {
             key: self.key.clone(),
             name: self.name.clone(),
             namespace: self.namespace.clone(),
             create_revision: self.create_revision,
             revision,
-            wire,
-            item_offset: self.item_offset,
+            wire: self.wire.at(revision),
             labels: self.labels.clone(),
             fields: self.fields.clone(),
-            version,
             keep_value: false,
             value: Mutex::default(),
             encoded: OnceLock::new(),

@@ -1,37 +1,122 @@
 //! Putting an object's resourceVersion into its stored bytes.
 //!
 //! A stored object has no resourceVersion: that is the revision of the write, which is known only once it has been
-//! committed. What goes over the wire has one. It is spliced into the bytes as the first member of `metadata`.
-
-use std::ops::Range;
+//! committed. What goes over the wire has one, as the first member of `metadata`. The stored bytes are not copied for it:
+//! they are kept as the store has them, and the number is put in between while they are written to a client.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// Bytes of an object with its resourceVersion in them.
+/// An object as readers get it: its stored bytes with its resourceVersion in between.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spliced {
-    /// The whole object, compact JSON that begins `{"kind":…,"apiVersion":…,"metadata":{"resourceVersion":"…"`.
-    pub wire: Bytes,
-    /// Where `"metadata":` begins. `{` and what follows from here is the object without kind and apiVersion, as items
-    /// of a typed list have it.
-    pub item_offset: usize,
-    /// Where the digits of the resourceVersion are.
-    pub version: Range<usize>,
+pub struct Wire {
+    /// Compact JSON that begins `{"kind":…,"apiVersion":…,"metadata":{`, without a resourceVersion.
+    stored: Bytes,
+    /// Where `"metadata":{` begins.
+    metadata: usize,
+    revision: u64,
 }
 
-/// Makes an object's wire bytes of its stored bytes and its revision.
-///
-/// Values in the codec's own form, compact JSON in the order kind, apiVersion, metadata (without a resourceVersion),
-/// are copied around the number. Others, as another API server may have written them, are parsed and written anew.
-///
-/// # Errors
-/// A text if the value is not a JSON object with kind, apiVersion and metadata.
-pub fn splice_resource_version(value: &[u8], revision: u64) -> Result<Spliced, String> {
-    if let Some(metadata) = metadata_offset(value)
-        && !has_resource_version(&value[metadata..])
-    {
-        return Ok(splice_at(value, metadata, revision));
+const METADATA: &[u8] = b"\"metadata\":{";
+const VERSION: &[u8] = b"\"resourceVersion\":\"";
+
+impl Wire {
+    /// Makes it of an object's stored bytes and its revision.
+    ///
+    /// Values in the codec's own form, compact JSON in the order kind, apiVersion, metadata (without a resourceVersion), are
+    /// taken as they are. Others, as another API server may have written them, are parsed and written anew.
+    ///
+    /// # Errors
+    /// A text if the value is not a JSON object with kind, apiVersion and metadata.
+    pub fn new(value: &Bytes, revision: u64) -> Result<Self, String> {
+        if let Some(metadata) = metadata_offset(value)
+            && !has_resource_version(&value[metadata..])
+        {
+            return Ok(Self { stored: value.clone(), metadata, revision });
+        }
+        let (stored, metadata) = anew(value)?;
+        Ok(Self { stored, metadata, revision })
     }
+
+    /// The same with another resourceVersion, as the event of a deletion carries it.
+    #[must_use]
+    pub fn at(&self, revision: u64) -> Self {
+        Self { revision, ..self.clone() }
+    }
+
+    /// The object without its resourceVersion.
+    #[must_use]
+    pub fn stored(&self) -> &Bytes {
+        &self.stored
+    }
+
+    /// Where what follows the resourceVersion begins, and what ends it.
+    fn rest(&self) -> (usize, &'static [u8]) {
+        let at = self.metadata + METADATA.len();
+        (at, if self.stored.get(at) == Some(&b'}') { b"\"" } else { b"\"," })
+    }
+
+    /// How many bytes the object has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let digits = self.revision.checked_ilog10().unwrap_or(0) as usize + 1;
+        self.stored.len() + VERSION.len() + digits + self.rest().1.len()
+    }
+
+    /// Whether it has none: never.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Writes the object.
+    pub fn write(&self, out: &mut BytesMut) {
+        out.put_slice(&self.stored[..self.metadata]);
+        self.write_from_metadata(out);
+    }
+
+    /// Writes the object without kind and apiVersion, as items of a typed list have it.
+    pub fn write_item(&self, out: &mut BytesMut) {
+        out.put_u8(b'{');
+        self.write_from_metadata(out);
+    }
+
+    fn write_from_metadata(&self, out: &mut BytesMut) {
+        let (at, end) = self.rest();
+        out.put_slice(METADATA);
+        out.put_slice(VERSION);
+        let mut digits = [0; 20];
+        let mut first = digits.len();
+        let mut left = self.revision;
+        loop {
+            first -= 1;
+            digits[first] = b'0' + u8::try_from(left % 10).unwrap_or(0);
+            left /= 10;
+            if left == 0 {
+                break;
+            }
+        }
+        out.put_slice(&digits[first..]);
+        out.put_slice(end);
+        out.put_slice(&self.stored[at..]);
+    }
+
+    /// The object in one piece.
+    #[must_use]
+    pub fn bytes(&self) -> Bytes {
+        let mut out = BytesMut::with_capacity(self.len());
+        self.write(&mut out);
+        out.freeze()
+    }
+
+    /// The object's apiVersion.
+    #[must_use]
+    pub fn api_version(&self) -> &str {
+        api_version(&self.stored)
+    }
+}
+
+/// Writes a value in the codec's own form; gives where its metadata begins, too.
+fn anew(value: &[u8]) -> Result<(Bytes, usize), String> {
     let mut object: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(value).map_err(|e| format!("not a JSON object: {e}"))?;
     let text = |value: Option<serde_json::Value>, what: &str| match value {
@@ -56,36 +141,8 @@ pub fn splice_resource_version(value: &[u8], revision: u64) -> Result<Spliced, S
         put(&mut fresh, &member)?;
     }
     fresh.push(b'}');
-    Ok(splice_at(&fresh, offset, revision))
-}
-
-const METADATA: &[u8] = b"\"metadata\":{";
-const VERSION: &[u8] = b"\"resourceVersion\":\"";
-
-/// Splices into `value`, whose `"metadata":{` begins at `offset`.
-fn splice_at(value: &[u8], offset: usize, revision: u64) -> Spliced {
-    let digits = revision.to_string();
-    let at = offset + METADATA.len();
-    let empty = value.get(at) == Some(&b'}');
-    let mut wire = BytesMut::with_capacity(value.len() + VERSION.len() + digits.len() + 2);
-    wire.put_slice(&value[..at]);
-    wire.put_slice(VERSION);
-    let start = wire.len();
-    wire.put_slice(digits.as_bytes());
-    let version = start..wire.len();
-    wire.put_slice(if empty { b"\"" } else { b"\"," });
-    wire.put_slice(&value[at..]);
-    Spliced { wire: wire.freeze(), item_offset: offset, version }
-}
-
-/// The wire bytes with another resourceVersion, as the event of a deletion carries them.
-pub(super) fn with_revision(wire: &Bytes, version: &Range<usize>, revision: u64) -> (Bytes, Range<usize>) {
-    let digits = revision.to_string();
-    let mut out = BytesMut::with_capacity(wire.len() + digits.len());
-    out.put_slice(&wire[..version.start]);
-    out.put_slice(digits.as_bytes());
-    out.put_slice(&wire[version.end..]);
-    (out.freeze(), version.start..version.start + digits.len())
+    fresh.shrink_to_fit();
+    Ok((fresh.into(), offset))
 }
 
 /// Where `"metadata":{` begins in a value of the codec's own form.
@@ -96,8 +153,8 @@ fn metadata_offset(value: &[u8]) -> Option<usize> {
     value.get(at..)?.starts_with(METADATA).then_some(at)
 }
 
-/// The apiVersion of wire bytes.
-pub(super) fn api_version(wire: &[u8]) -> &str {
+/// The apiVersion of an object in the codec's own form.
+fn api_version(wire: &[u8]) -> &str {
     const HEAD: &[u8] = b",\"apiVersion\":\"";
     let start = string_member(wire, 0, b"{\"kind\":\"").map(|at| at + HEAD.len());
     let end = string_member(wire, start.unwrap_or(HEAD.len()) - HEAD.len(), HEAD).map(|end| end - 1);

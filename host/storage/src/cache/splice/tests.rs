@@ -2,21 +2,30 @@ use super::*;
 
 /// `wire` is expected of `value` at revision 7; `None`: refused.
 fn check(value: &str, wire: Option<&str>) {
-    let got = splice_resource_version(value.as_bytes(), 7);
+    let got = Wire::new(&Bytes::copy_from_slice(value.as_bytes()), 7);
     let Some(wire) = wire else {
         assert!(got.is_err(), "{value}");
         return;
     };
     let got = got.unwrap();
-    assert_eq!(std::str::from_utf8(&got.wire).unwrap(), wire);
-    assert_eq!(&got.wire[got.version.clone()], b"7");
-    assert!(got.wire[got.item_offset..].starts_with(b"\"metadata\":{"));
-    let (later, at) = with_revision(&got.wire, &got.version, 1234);
-    assert_eq!(&later[at], b"1234");
-    assert_eq!(
-        std::str::from_utf8(&later).unwrap(),
-        wire.replace("\"resourceVersion\":\"7\"", "\"resourceVersion\":\"1234\"")
-    );
+    let text = |wire: &Wire| {
+        let bytes = wire.bytes();
+        assert_eq!(bytes.len(), wire.len());
+        String::from_utf8(bytes.to_vec()).unwrap()
+    };
+    assert_eq!(text(&got), wire);
+    let mut item = BytesMut::new();
+    got.write_item(&mut item);
+    let whole: serde_json::Map<String, serde_json::Value> = serde_json::from_str(wire).unwrap();
+    let mut bare: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&item).unwrap();
+    assert!(item.starts_with(b"{\"metadata\":{\"resourceVersion\":\"7\""));
+    bare.insert("kind".into(), whole["kind"].clone());
+    bare.insert("apiVersion".into(), whole["apiVersion"].clone());
+    assert_eq!(bare, whole);
+    for later in [0, 9, 10, 1234, u64::MAX] {
+        let number = format!("\"resourceVersion\":\"{later}\"");
+        assert_eq!(text(&got.at(later)), wire.replace("\"resourceVersion\":\"7\"", &number));
+    }
 }
 
 #[test]
