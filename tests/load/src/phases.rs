@@ -74,9 +74,8 @@ impl Load {
         let start = self.server.usage()?;
         println!("at rest: {:.0} MB resident", start.resident as f64 / 1e6);
         report::heading();
-        let bodies: Arc<Vec<Bytes>> =
-            Arc::new((0..self.options.pods).map(|n| pod(&name(n), self.options.size)).collect());
-        self.each("create", "creates", |path, n| (Method::POST, path.to_owned(), JSON, bodies[n].clone())).await?;
+        let size = self.options.size;
+        self.each("create", "creates", |path, n| (Method::POST, path.to_owned(), JSON, pod(&name(n), size))).await?;
         self.each("get", "gets", |path, n| (Method::GET, format!("{path}/{}", name(n)), JSON, Bytes::new())).await?;
         self.lists().await?;
         self.pages().await?;
@@ -89,6 +88,7 @@ impl Load {
         self.each("delete", "deletes", |path, n| (Method::DELETE, format!("{path}/{}", name(n)), JSON, Bytes::new()))
             .await?;
         self.server.call(Method::DELETE, &format!("/api/v1/namespaces/{NAMESPACE}"), JSON, Bytes::new()).await?;
+        println!("at most: {:.0} MB resident", self.server.usage()?.peak as f64 / 1e6);
         Ok(())
     }
 
@@ -97,12 +97,12 @@ impl Load {
         &self,
         name: &'static str,
         unit: &'static str,
-        request: impl Fn(&str, usize) -> (Method, String, &'static str, Bytes),
+        request: impl Fn(&str, usize) -> (Method, String, &'static str, Bytes) + Send,
     ) -> Result<()> {
         let before = self.server.usage()?;
         let began = Instant::now();
-        let requests: Vec<_> = (0..self.options.pods).map(|n| request(&self.pods, n)).collect();
-        let latencies: Vec<Duration> = stream::iter(requests)
+        // Made as they are sent: there may be very many.
+        let latencies: Vec<Duration> = stream::iter((0..self.options.pods).map(|n| request(&self.pods, n)))
             .map(|(method, path, kind, body)| {
                 let server = Arc::clone(&self.server);
                 async move {
@@ -201,7 +201,7 @@ impl Load {
             self.server.call(Method::PATCH, &format!("{}/{}", self.pods, name(0)), MERGE, patch.into()).await?;
         }
         let all = futures::future::join_all(watchers);
-        tokio::time::timeout(Duration::from_secs(60), all)
+        tokio::time::timeout(Duration::from_secs(300), all)
             .await
             .context("watchers did not get their events in time")?;
         let count = delivered.load(Ordering::Relaxed);

@@ -23,6 +23,8 @@ pub struct Usage {
     pub cpu: f64,
     /// Resident bytes.
     pub resident: u64,
+    /// The most that were ever resident, in bytes.
+    pub peak: u64,
 }
 
 impl Server {
@@ -78,6 +80,9 @@ impl Server {
             // Clock ticks are hundredths of a second and pages 4 KiB on Linux's usual configuration.
             sum.cpu += (number(11) + number(12)) as f64 / 100.0;
             sum.resident += number(21) * 4096;
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+            sum.peak += peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() * 1024;
         }
         Ok(sum)
     }
