@@ -13,7 +13,8 @@ ARGS ?=
 # and the behaviour corpus, which takes minutes, last.
 SUITES := $(filter-out corpus,$(patsubst tests/%/run.sh,%,$(wildcard tests/*/run.sh))) corpus
 
-.PHONY: help deps test-deps guests build build-tests up test test-all test-host test-guests bench fmt lint clean \
+.PHONY: help deps test-deps guests build build-tests up test test-all test-host test-guests robustness-tool soak bench \
+	fmt lint clean \
 	$(SUITES:%=test-%)
 
 help: ## this list
@@ -58,6 +59,15 @@ test-guests: guests ## the policies' own logic, natively
 
 $(SUITES:%=test-%): test-%: $(BUILD)
 	tests/$*/run.sh
+
+test-robustness soak: robustness-tool
+
+# Building all tests has built it.
+robustness-tool: $(BUILD)
+	[ $(BUILD) = build-tests ] || cargo build --release --locked -p portcullis -p portcullis-robustness
+
+soak: ## clients and faults for SECONDS_=14400 seconds, and a checker of what came of it
+	tests/robustness/soak.sh
 
 bench: build ## figures, not tests
 	cargo bench --workspace

@@ -10,9 +10,6 @@ use portcullis_storage::Store;
 use portcullis_storage::embedded::{EmbeddedOptions, EmbeddedStore};
 use portcullis_storage_etcd::{EtcdOptions, EtcdStore};
 
-/// How often history is compacted, as kube-apiserver does it.
-const COMPACT_EVERY: Duration = Duration::from_secs(300);
-
 /// The engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Engine {
@@ -43,6 +40,14 @@ pub struct StoreFlags {
     /// Its key
     #[arg(long)]
     pub etcd_keyfile: Option<PathBuf>,
+    /// How often history is compacted, in either store; 0 for never
+    #[arg(long, default_value = "5m", value_parser = duration)]
+    pub etcd_compaction_interval: Duration,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = if text == "0" { Some(Duration::ZERO) } else { portcullis_plugins::spec::parse_duration(text) };
+    parsed.ok_or_else(|| format!("{text:?} is not a duration such as 5m"))
 }
 
 impl StoreFlags {
@@ -51,12 +56,13 @@ impl StoreFlags {
     /// # Errors
     /// If the flags do not go together, or the store cannot be opened.
     pub async fn open(&self, data_dir: &Path) -> anyhow::Result<Arc<dyn Store>> {
+        let compact_every = Some(self.etcd_compaction_interval).filter(|every| !every.is_zero());
         match self.store {
             Engine::Embedded => {
                 if !self.etcd_servers.is_empty() {
                     bail!("--etcd-servers needs --store=etcd");
                 }
-                let options = EmbeddedOptions { compact_every: Some(COMPACT_EVERY), ..EmbeddedOptions::default() };
+                let options = EmbeddedOptions { compact_every, ..EmbeddedOptions::default() };
                 let directory = data_dir.join("store");
                 EmbeddedStore::open(&directory, options).await.context("the store cannot be opened")
             }
@@ -66,7 +72,7 @@ impl StoreFlags {
                     ca_file: self.etcd_cafile.clone(),
                     cert_file: self.etcd_certfile.clone(),
                     key_file: self.etcd_keyfile.clone(),
-                    compact_every: Some(COMPACT_EVERY),
+                    compact_every,
                     ..EtcdOptions::new(self.etcd_servers.clone())
                 };
                 EtcdStore::open(options).await.context("etcd cannot be used")

@@ -1,6 +1,6 @@
 //! Real etcd servers for tests: on free loopback ports, in directories of their own, killed when dropped.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -72,12 +72,31 @@ pub fn find(version: &str) -> Option<PathBuf> {
     matching
 }
 
+/// Where a member runs.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The address that it listens at.
+    pub address: Ipv4Addr,
+    /// The address that the other members reach it at.
+    pub peer_address: Ipv4Addr,
+    /// A command to run it with, such as one that enters a network namespace; usually empty.
+    pub command: Vec<String>,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { address: Ipv4Addr::LOCALHOST, peer_address: Ipv4Addr::LOCALHOST, command: Vec::new() }
+    }
+}
+
 /// A member.
 #[derive(Debug)]
 struct Member {
     child: Option<Child>,
+    command: Vec<String>,
     arguments: Vec<String>,
     url: String,
+    address: (Ipv4Addr, u16),
     peer: u16,
 }
 
@@ -106,16 +125,27 @@ impl Etcd {
     /// If it does not start.
     #[must_use]
     pub fn start(binary: &Path, count: usize, tls: bool) -> Self {
+        Self::start_at(binary, &vec![Place::default(); count], tls)
+    }
+
+    /// The same with members that run elsewhere. Certificates are for the loopback address alone.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start_at(binary: &Path, places: &[Place], tls: bool) -> Self {
+        let count = places.len();
         let directory = tempfile::tempdir().expect("a temporary directory");
         let tls = tls.then(TlsFiles::make);
         let scheme = if tls.is_some() { "https" } else { "http" };
         let ports = free_ports(count * 2);
-        let peers: Vec<String> =
-            (0..count).map(|at| format!("m{at}={scheme}://127.0.0.1:{}", ports[at * 2 + 1])).collect();
+        let peer_url = |at: usize| format!("{scheme}://{}:{}", places[at].peer_address, ports[at * 2 + 1]);
+        let peers: Vec<String> = (0..count).map(|at| format!("m{at}={}", peer_url(at))).collect();
         let mut members = Vec::new();
-        for at in 0..count {
-            let url = format!("{scheme}://127.0.0.1:{}", ports[at * 2]);
-            let peer = format!("{scheme}://127.0.0.1:{}", ports[at * 2 + 1]);
+        for (at, place) in places.iter().enumerate() {
+            let address = (place.address, ports[at * 2]);
+            let url = format!("{scheme}://{}:{}", address.0, address.1);
+            let peer = peer_url(at);
             let mut arguments: Vec<String> = [
                 ("--name", format!("m{at}")),
                 ("--data-dir", directory.path().join(format!("m{at}")).display().to_string()),
@@ -140,7 +170,8 @@ impl Etcd {
                     ]);
                 }
             }
-            members.push(Member { child: None, arguments, url, peer: ports[at * 2 + 1] });
+            let command = place.command.clone();
+            members.push(Member { child: None, command, arguments, url, address, peer: ports[at * 2 + 1] });
         }
         let mut cluster = Self { binary: binary.to_owned(), directory, members, tls };
         for at in 0..count {
@@ -190,8 +221,10 @@ impl Etcd {
     fn launch(&mut self, at: usize) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log(at)).expect("a log file");
         let member = &mut self.members[at];
-        let child = Command::new(&self.binary)
-            .args(&member.arguments)
+        let binary = self.binary.display().to_string();
+        let mut words = member.command.iter().chain([&binary]).chain(&member.arguments);
+        let child = Command::new(words.next().expect("a program"))
+            .args(words)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -205,8 +238,7 @@ impl Etcd {
 
     fn wait_for(&mut self, at: usize) {
         let deadline = Instant::now() + Duration::from_secs(20);
-        let port = self.members[at].url.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).expect("a port");
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        while std::net::TcpStream::connect(self.members[at].address).is_err() {
             let ended = self.members[at].child.as_mut().and_then(|child| child.try_wait().ok().flatten());
             let log = || std::fs::read_to_string(self.log(at)).unwrap_or_default();
             assert!(ended.is_none(), "etcd ended (peer port {}): {}", self.members[at].peer, log());
