@@ -86,6 +86,14 @@ pub fn check(review: &Review, errors: &mut Errors) {
             ("", "ReplicationController") | ("resource.k8s.io", "DeviceClass") => {
                 name(formats::declared_name, META, meta, errors);
             }
+            ("apiextensions.k8s.io", "CustomResourceDefinition") => {
+                let rule = |name: &str| {
+                    let mut wrong = formats::dns_subdomain(name);
+                    wrong.extend(crate::apiextensions::own_name(review, name));
+                    wrong
+                };
+                names(rule, META, meta, errors);
+            }
             _ => names(name_rule(review), META, meta, errors),
         }
         whole(meta, errors);
@@ -147,7 +155,7 @@ fn whole(meta: ValueRef, errors: &mut Errors) {
 }
 
 /// The names of an object that is created.
-pub fn names(rule: NameRule, at: Field, meta: ValueRef, errors: &mut Errors) {
+pub fn names(rule: impl Fn(&str) -> Vec<String>, at: Field, meta: ValueRef, errors: &mut Errors) {
     let generate = meta.get("generateName").str_or_empty();
     if !generate.is_empty() {
         // What is appended makes a hyphen at the end harmless.
@@ -162,7 +170,7 @@ pub fn names(rule: NameRule, at: Field, meta: ValueRef, errors: &mut Errors) {
     name(rule, at, meta, errors);
 }
 
-fn name(rule: NameRule, at: Field, meta: ValueRef, errors: &mut Errors) {
+fn name(rule: impl Fn(&str) -> Vec<String>, at: Field, meta: ValueRef, errors: &mut Errors) {
     match meta.get("name").str_or_empty() {
         "" => errors.required(at.child("name"), "name or generateName is required"),
         name => errors.invalid_each(at.child("name"), name, rule(name)),

@@ -105,9 +105,15 @@ async fn remove_as(scope: &Scope, options: &DeleteOptions, admitted: bool) -> Re
 }
 
 fn check_preconditions(scope: &Scope, options: &DeleteOptions, old: &Value) -> Result<(), Status> {
-    let what = if strategy::is_definition(scope) { scope.resource() } else { &scope.definition.kind };
+    // Kinds with an end of their own look at the preconditions themselves, and say otherwise what is wrong.
+    let own_end = is_namespace(scope) || strategy::is_definition(scope);
+    let what = if own_end { scope.resource() } else { &scope.definition.kind };
     let refuse = |why: String| Err(Status::conflict(scope.group(), what, &scope.name, &why));
     if let Some(uid) = options.uid.as_deref().filter(|uid| *uid != object::uid(old)) {
+        if own_end {
+            let have = object::uid(old);
+            return refuse(format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {have}"));
+        }
         return refuse(format!(
             "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been \
              deleted and then recreated",
@@ -116,6 +122,11 @@ fn check_preconditions(scope: &Scope, options: &DeleteOptions, old: &Value) -> R
     }
     let current = object::resource_version(old);
     if let Some(version) = options.resource_version.as_deref().filter(|version| *version != current) {
+        if own_end {
+            return refuse(format!(
+                "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {current}"
+            ));
+        }
         return refuse(format!(
             "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record \
              ({current}). The object might have been modified"
@@ -238,9 +249,13 @@ fn bump_generation(new: &mut Value) {
     }
 }
 
+fn is_namespace(scope: &Scope) -> bool {
+    scope.definition.plural == "namespaces" && scope.definition.group.is_empty()
+}
+
 /// Marks an object that finalizers hold.
 fn mark_as_deleting(scope: &Scope, new: &mut Value) {
-    let namespace = scope.definition.plural == "namespaces" && scope.definition.group.is_empty();
+    let namespace = is_namespace(scope);
     // Namespaces and definitions of custom resources have an end of their own, of which graceful deletion knows nothing.
     let own_end = namespace || (strategy::is_definition(scope) && object::deletion_timestamp(new).is_none());
     if object::deletion_timestamp(new).is_none() {

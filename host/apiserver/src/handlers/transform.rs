@@ -6,9 +6,9 @@ use std::sync::LazyLock;
 use axum::body::Body;
 use http::Response;
 use parking_lot::RwLock;
+use portcullis_descriptions::Descriptions;
 use portcullis_machinery::definition::ResourceDefinition;
-use portcullis_machinery::openapi::NoDescriptions;
-use portcullis_machinery::{Status, Value, table};
+use portcullis_machinery::{Status, Value, openapi, table};
 use serde_json::json;
 
 use super::Scope;
@@ -16,6 +16,9 @@ use crate::negotiation::{Output, Transform};
 use crate::request_info::first;
 use crate::respond;
 use crate::strategy::prepare::TEMPLATE_GENERATION;
+
+/// The type of every object's metadata.
+const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
 /// How much of the object a table's row carries (`includeObject=`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,21 +94,46 @@ pub fn table<'a>(
     })
 }
 
+/// The texts that columns of custom resources take from their metadata. All others are the definition's own, so that no
+/// more than these two are unpacked and kept.
+struct MetadataTexts {
+    name: String,
+    created: String,
+}
+
+impl openapi::Descriptions for MetadataTexts {
+    fn of_type(&self, _: &str) -> Option<&str> {
+        None
+    }
+
+    fn of_field(&self, type_name: &str, field: &str) -> Option<&str> {
+        match (type_name, field) {
+            (OBJECT_META, "name") => Some(&self.name),
+            (OBJECT_META, "creationTimestamp") => Some(&self.created),
+            _ => None,
+        }
+    }
+}
+
+static METADATA_TEXTS: LazyLock<MetadataTexts> = LazyLock::new(|| {
+    let descriptions = Descriptions::default();
+    let text =
+        |field| openapi::Descriptions::of_field(&descriptions, OBJECT_META, field).unwrap_or_default().to_owned();
+    MetadataTexts { name: text("name"), created: text("creationTimestamp") }
+});
+
 /// The columns of a resource's tables. Those of built-in kinds are made once, as their descriptions have to be unpacked.
 fn column_definitions(definition: &ResourceDefinition) -> Value {
     static BUILT_IN: LazyLock<RwLock<HashMap<(String, String), Value>>> = LazyLock::new(RwLock::default);
-    let make = || {
-        let columns = table::columns(definition, &NoDescriptions);
-        serde_json::to_value(columns).unwrap_or_default()
-    };
+    let made = |columns| serde_json::to_value::<Vec<table::Column>>(columns).unwrap_or_default();
     if !definition.builtin {
-        return make();
+        return made(table::columns(definition, &*METADATA_TEXTS));
     }
     let key = (definition.group.clone(), definition.kind.clone());
     if let Some(known) = BUILT_IN.read().get(&key) {
         return known.clone();
     }
-    let made = make();
+    let made = made(table::columns(definition, &Descriptions::default()));
     BUILT_IN.write().insert(key, made.clone());
     made
 }

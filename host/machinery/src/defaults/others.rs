@@ -295,6 +295,15 @@ fn definition(definition: &mut Members) {
     if text(names, "listKind").is_empty() && !kind.is_empty() {
         names.insert("listKind".into(), format!("{kind}List").into());
     }
+    let versions = spec.get("versions").and_then(Value::as_array).into_iter().flatten();
+    let stored = versions.filter(|version| version.get("storage").and_then(Value::as_bool) == Some(true));
+    let stored = stored.filter_map(|version| version.get("name")).next().cloned();
+    let status = object(definition, "status");
+    if let Some(stored) = stored
+        && status.get("storedVersions").and_then(Value::as_array).is_none_or(Vec::is_empty)
+    {
+        status.insert("storedVersions".into(), vec![stored].into());
+    }
 }
 
 fn priority_level(level: &mut Members) {

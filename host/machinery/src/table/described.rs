@@ -24,7 +24,7 @@ pub(super) fn describe(kind: &str, column: &str, descriptions: &dyn Descriptions
         (None, other) => return format!("{other} of the object."),
     };
     let Some((type_name, field)) = text.strip_prefix('=').and_then(|path| path.rsplit_once('.')) else {
-        return text.to_owned();
+        return text.replace("\\n", "\n");
     };
     let type_name = match type_name.strip_prefix("api.") {
         Some(name) => format!("io.k8s.api.{name}"),
@@ -57,5 +57,6 @@ mod tests {
         check("Pod", "Node", "a node");
         check("Job", "Duration", "Time required to complete the job.");
         check("Plugin", "Stage", "Stage of the object.");
+        assert!(describe("CertificateSigningRequest", "SignerName", &Echo).contains("defaulted:\n 1. If"));
     }
 }

@@ -12,6 +12,7 @@ use portcullis_sdk::ValueRef;
 use crate::errors::IMMUTABLE;
 use crate::values::same;
 use crate::{Errors, Field, Review, SPEC, STATUS, formats};
+pub use names::own_name;
 use schema::Tolerated;
 
 /// Checks an object of the group.
@@ -26,7 +27,6 @@ pub fn check(review: &Review, errors: &mut Errors) {
         return;
     }
     let spec = review.spec();
-    names::own_name(review, errors);
     group(spec, errors);
     errors.needs_one_of(SPEC.child("scope"), spec.get("scope").str_or_empty(), &["Cluster", "Namespaced"]);
     let tolerated = tolerated(review);

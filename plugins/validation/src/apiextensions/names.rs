@@ -4,21 +4,12 @@ use portcullis_sdk::ValueRef;
 
 use crate::{Errors, Field, Review, SPEC, formats};
 
-/// The definition's own name follows from what it defines.
-pub(super) fn own_name(review: &Review, errors: &mut Errors) {
-    if review.update {
-        return;
-    }
+/// The definition's own name follows from what it defines. What is wrong with a name, if anything.
+pub fn own_name(review: &Review, name: &str) -> Option<String> {
     let text = |of: ValueRef<'_>, name: &str| of.get(name).str_or_empty().to_owned();
-    let (spec, metadata) = (review.spec(), review.object.get("metadata"));
+    let spec = review.spec();
     let wanted = format!("{}.{}", text(spec.get("names"), "plural"), text(spec, "group"));
-    let at = Field::new("metadata");
-    for member in ["generateName", "name"] {
-        let name = text(metadata, member);
-        if !name.is_empty() && name != wanted {
-            errors.invalid(at.child(member), &name, "must be spec.names.plural+\".\"+spec.group");
-        }
-    }
+    (name != wanted).then(|| "must be spec.names.plural+\".\"+spec.group".to_owned())
 }
 
 /// The names at `spec.names`.

@@ -2,20 +2,33 @@
 
 use std::collections::BTreeSet;
 
-use portcullis_sdk::ValueRef;
+use portcullis_sdk::{ValueRef, to_json};
 
-use crate::shown::Shown;
-use crate::shown::Typed;
+use crate::shown::{Shown, Typed, with_json};
 use crate::values::same;
 use crate::{Errors, Field, SPEC, formats};
+
+/// What the reference keeps once where all versions have the same, so that its versions are shown without it.
+const COMMON: [&str; 4] = ["schema", "subresources", "additionalPrinterColumns", "selectableFields"];
 
 /// Versions for a message.
 struct Versions<'a>(ValueRef<'a>);
 
 impl Shown for Versions<'_> {
     fn shown(&self) -> String {
-        let list: Vec<String> =
-            self.0.iter().map(|one| Typed("CustomResourceDefinitionVersion", one).shown()).collect();
+        let first = self.0.index(0);
+        let common = COMMON.into_iter().filter(|key| self.0.iter().all(|one| same(one.get(key), first.get(key))));
+        let common: Vec<&str> = common.collect();
+        let show = |one: ValueRef| {
+            let mut version = to_json(one);
+            if let Some(members) = version.as_object_mut() {
+                members.retain(|key, _| !common.contains(&key.as_str()));
+            }
+            let mut text = String::new();
+            with_json(&version, |version| text = Typed("CustomResourceDefinitionVersion", version).shown());
+            text
+        };
+        let list: Vec<String> = self.0.iter().map(show).collect();
         format!("[{}]", list.join(","))
     }
 }

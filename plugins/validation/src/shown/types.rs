@@ -2,8 +2,10 @@
 //!
 //! A line of the table is `Type: Name member kind; …`. Kinds: `s` text, `i` number, `b` boolean and `q` quantity, each
 //! with its zero value where the member is absent; `n` anything else, `null` where absent; `T` a value of type T, `*T`
-//! one that may be `null`, `[]T` a list of them, `+T` the members of T in this object's place. A `?` before the kind
-//! leaves the member out where it says nothing.
+//! one that may be `null`, `[]T` a list of them, `{}T` a map of them by name, `|T` a T or a boolean, `+T` the members of T
+//! in this object's place. A `?` before the kind leaves the member out where it says nothing.
+
+use std::collections::BTreeMap;
 
 use portcullis_sdk::{ValueRef, to_json};
 
@@ -82,6 +84,27 @@ fn write_kind(out: &mut String, kind: &str, value: ValueRef, depth: Depth) {
         line_break(out, depth);
         return out.push(']');
     }
+    if let Some(of) = kind.strip_prefix("{}") {
+        if value.is_empty() {
+            return out.push_str("null");
+        }
+        let entries: BTreeMap<&str, ValueRef> = value.entries().collect();
+        out.push('{');
+        for (index, (key, item)) in entries.into_iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            line_break(out, deeper(depth));
+            out.push_str(&escape(serde_json::Value::from(key).to_string()));
+            out.push_str(if depth.is_some() { ": " } else { ":" });
+            write(out, of, item, deeper(depth));
+        }
+        line_break(out, depth);
+        return out.push('}');
+    }
+    if let Some(of) = kind.strip_prefix('|') {
+        return alternative(out, of, value, depth);
+    }
     match kind {
         "s" if value.is_none() => out.push_str("\"\""),
         "i" if value.is_none() => out.push('0'),
@@ -93,9 +116,33 @@ fn write_kind(out: &mut String, kind: &str, value: ValueRef, depth: Depth) {
     }
 }
 
-/// JSON as is. Characters that could end a script are escaped, as the reference's encoder does.
+/// A value of a type, or whether any is let in.
+fn alternative(out: &mut String, of: &str, value: ValueRef, depth: Depth) {
+    if value.is_none() {
+        return out.push_str("null");
+    }
+    let allows = value.as_bool().unwrap_or(true);
+    let separator = if depth.is_some() { "\": " } else { "\":" };
+    out.push('{');
+    line_break(out, deeper(depth));
+    out.push_str(&format!("\"Allows{separator}{allows},"));
+    line_break(out, deeper(depth));
+    out.push_str(&format!("\"Schema{separator}"));
+    match value.as_bool() {
+        Some(_) => out.push_str("null"),
+        None => write(out, of, value, deeper(depth)),
+    }
+    line_break(out, depth);
+    out.push('}');
+}
+
+/// Characters that could end a script are escaped, as the reference's encoder does.
+fn escape(text: String) -> String {
+    text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+/// JSON as is.
 fn json(out: &mut String, value: ValueRef, depth: Depth) {
-    let escape = |text: String| text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
     match depth {
         Some(_) if !value.is_empty() => {
             let entries: Vec<(Option<&str>, ValueRef)> = match value.index(0).is_absent() {
