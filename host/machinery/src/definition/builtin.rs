@@ -9,7 +9,7 @@ use crate::schema;
 const RESOURCES: &str = include_str!("../../facts/resources.tsv");
 
 /// Every built-in resource in every version, in the order of the groups' preference.
-pub(super) static DEFINITIONS: LazyLock<Vec<Arc<ResourceDefinition>>> = LazyLock::new(|| {
+pub(crate) static DEFINITIONS: LazyLock<Vec<Arc<ResourceDefinition>>> = LazyLock::new(|| {
     let mut all = Vec::new();
     let (mut group, mut version) = ("", "");
     for line in RESOURCES.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
