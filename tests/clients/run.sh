@@ -34,6 +34,9 @@ expect_error 'spec.template.spec.containers[0].name: Required value' kubectl app
 expect_error 'unknown field "spec.replicaz"' kubectl apply --validate=strict -f "$HERE/unknown-field.yaml"
 expect_error 'cannot list resource "secrets"' kubectl get secrets --as=nobody
 expect_error 'not found' kubectl get pod nothing
+# Its namespace comes with it, and the controllers have to make the service account first.
+kubectl apply -f "$HERE/privileged.yaml" >/dev/null 2>&1 || true
+retry 20 kubectl get serviceaccount default -n guarded -o name
 expect_error 'violates PodSecurity "baseline:latest"' kubectl apply -f "$HERE/privileged.yaml"
 expect_error 'spec.source' kubectl apply -f "$HERE/bad-plugin.yaml"
 

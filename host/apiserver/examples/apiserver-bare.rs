@@ -68,6 +68,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     server.start(&shutdown).await?;
     println!("serving on https://{bind}");
     let listener = tokio::net::TcpListener::bind(bind).await?;
-    serve::serve(server, listener, shutdown).await?;
+    serve::serve(portcullis_apiserver::tenants::Tenants::new(server, Vec::new()), listener, shutdown).await?;
     Ok(())
 }

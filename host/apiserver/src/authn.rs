@@ -145,12 +145,14 @@ pub struct ConnectionInfo {
     pub remote: SocketAddr,
     /// Its certificates, shared by all requests of the connection.
     pub peer: Arc<PeerCertificates>,
+    /// Whether it is a function call within the server's process.
+    pub in_process: bool,
 }
 
 impl ConnectionInfo {
     /// A connection from `remote`, with what it showed.
     pub fn new(remote: SocketAddr, peer: Arc<PeerCertificates>) -> Self {
-        Self { remote, peer }
+        Self { remote, peer, in_process: false }
     }
 
     /// A caller within the process, with the certificates of its component ([`crate::pki::Pki::verify_client`]).

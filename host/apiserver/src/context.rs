@@ -51,6 +51,8 @@ pub struct RequestInfo {
 pub struct RequestContext {
     /// The logical control plane that the request is for.
     pub tenant: Tenant,
+    /// Whether the request was made inside the server's process.
+    pub in_process: bool,
     /// Who asks (after impersonation).
     pub user: UserInfo,
     /// What for.

@@ -129,6 +129,12 @@ async fn run_checks(server: &ApiServer, probe: &str) -> Vec<(String, Result<(), 
             server.health.checks.read().iter().map(|(name, check)| (name.clone(), check.clone())).collect();
         results.extend(checks.into_iter().map(|(name, check)| (name, check())));
     }
+    // Load balancers ask for this one. Liveness does not end with it, so that nobody kills what is finishing its work.
+    if probe == "readyz" {
+        let ending = server.lifecycle.is_ending();
+        let ending = if ending { Err("process is shutting down".to_owned()) } else { Ok(()) };
+        results.push(("shutdown".to_owned(), ending));
+    }
     results
 }
 

@@ -164,7 +164,7 @@ impl Pki {
     pub fn open(config: &ServerConfig) -> Result<Self, PkiError> {
         let dir = config.data_dir.join("pki");
         make::private_dir(&dir)?;
-        let server_ca = Authority::open(&dir, "ca", "portcullis")?;
+        let server_ca = Authority::open(config.server_ca_dir.as_deref().unwrap_or(&dir), "ca", "portcullis")?;
         let client_ca = Authority::open(&dir, "client-ca", "portcullis-client")?;
         let front_proxy_ca = Authority::open(&dir, "front-proxy-ca", "portcullis-front-proxy")?;
         let serving = match (&config.tls_cert_file, &config.tls_private_key_file) {
@@ -322,16 +322,17 @@ impl Pki {
 
     /// The listener's TLS settings: TLS 1.2 and 1.3, HTTP/2 and 1.1. A client certificate is asked for and its key's
     /// possession proven, but a chain that leads nowhere does not end the handshake: such a client gets 401, or is let in
-    /// by its token, as in the reference.
+    /// by its token, as in the reference. `hint` says whether clients are told which CAs' certificates are of use: not where
+    /// those of several tenants are.
     ///
     /// # Errors
     /// If the certificate or the key is not fit for TLS.
-    pub fn server_tls(&self) -> Result<rustls::ServerConfig, PkiError> {
+    pub fn server_tls(&self, hint: bool) -> Result<rustls::ServerConfig, PkiError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut tls = rustls::ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(|error| PkiError::Tls(error.to_string()))?
-            .with_client_cert_verifier(Arc::new(Lenient(self.verifier.clone())))
+            .with_client_cert_verifier(Arc::new(Lenient { verifier: self.verifier.clone(), hint }))
             .with_single_cert(self.serving.chain.clone(), self.serving.key()?)
             .map_err(|error| PkiError::Tls(error.to_string()))?;
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -341,11 +342,14 @@ impl Pki {
 
 /// Accepts any chain at the handshake; [`Pki::verify_client`] says afterwards what it is worth.
 #[derive(Debug)]
-struct Lenient(Arc<dyn ClientCertVerifier>);
+struct Lenient {
+    verifier: Arc<dyn ClientCertVerifier>,
+    hint: bool,
+}
 
 impl ClientCertVerifier for Lenient {
     fn root_hint_subjects(&self) -> &[rustls::DistinguishedName] {
-        self.0.root_hint_subjects()
+        if self.hint { self.verifier.root_hint_subjects() } else { &[] }
     }
 
     fn client_auth_mandatory(&self) -> bool {
@@ -367,7 +371,7 @@ impl ClientCertVerifier for Lenient {
         certificate: &CertificateDer<'_>,
         signature: &rustls::DigitallySignedStruct,
     ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, certificate, signature)
+        self.verifier.verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -376,17 +380,17 @@ impl ClientCertVerifier for Lenient {
         certificate: &CertificateDer<'_>,
         signature: &rustls::DigitallySignedStruct,
     ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, certificate, signature)
+        self.verifier.verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.verifier.supported_verify_schemes()
     }
 }
 
 /// The URL that kubeconfigs name.
 pub fn server_url(config: &ServerConfig) -> String {
-    format!("https://{}", config.advertised())
+    format!("https://{}{}", config.advertised(), config.url_path)
 }
 
 fn unique(names: Vec<String>) -> Vec<String> {

@@ -1,11 +1,11 @@
-//! The TLS listener: handshakes, HTTP/2 and HTTP/1.1, and a clean end.
+//! The TLS listener: handshakes, HTTP/2 and HTTP/1.1, and a clean end (see [`crate::lifecycle`]).
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use hyper::service::service_fn;
@@ -17,30 +17,37 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::authn::ConnectionInfo;
-use crate::server::ApiServer;
+use crate::tenants::{Connection, Tenants};
 
 /// A client that has not finished its handshake by then is dropped.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is written to a connection is gathered up to here before it is encrypted and sent: an event for fifty watchers
 /// of one connection becomes a few system calls instead of fifty.
 const WRITE_BUFFER: usize = 64 * 1024;
-/// How long requests under way may take after a shutdown was asked for.
+/// How long what has no end of its own (logs that are followed, shells) may go on when nothing else is under way.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often it is looked whether something is still under way.
+const DRAIN_LOOK: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown` is cancelled, then lets requests under way finish.
+/// Serves until `shutdown` is cancelled and for the shutdown delay after that, then lets requests under way finish.
 ///
 /// # Errors
 /// If the TLS settings are not usable.
-pub async fn serve(server: Arc<ApiServer>, listener: TcpListener, shutdown: CancellationToken) -> std::io::Result<()> {
-    let tls = server.pki.server_tls().map_err(std::io::Error::other)?;
+pub async fn serve(tenants: Arc<Tenants>, listener: TcpListener, shutdown: CancellationToken) -> std::io::Result<()> {
+    let server = Arc::clone(tenants.default());
+    let tls = server.pki.server_tls(!tenants.are_several()).map_err(std::io::Error::other)?;
     let acceptor = TlsAcceptor::from(Arc::new(tls));
     let graceful = Arc::new(GracefulShutdown::new());
     let builder = Arc::new(http_builder(server.config.http2_max_streams));
     let connections = tokio_util::task::TaskTracker::new();
+    let mut ends = pin!(async {
+        shutdown.cancelled().await;
+        tenants.all().for_each(|server| server.lifecycle.announce());
+        tokio::time::sleep(server.config.shutdown_delay).await;
+    });
     loop {
         let accepted = tokio::select! {
-            () = shutdown.cancelled() => break,
+            () = &mut ends => break,
             accepted = listener.accept() => accepted,
         };
         let (stream, remote) = match accepted {
@@ -52,15 +59,19 @@ pub async fn serve(server: Arc<ApiServer>, listener: TcpListener, shutdown: Canc
                 continue;
             }
         };
-        let (server, acceptor, builder) = (server.clone(), acceptor.clone(), builder.clone());
+        let (served, acceptor, builder) = (tenants.clone(), acceptor.clone(), builder.clone());
         let watcher = graceful.watcher();
         connections.spawn(async move {
-            if let Err(error) = connection(server, acceptor, builder, stream, remote, watcher).await {
+            if let Err(error) = connection(served, acceptor, builder, stream, remote, watcher).await {
                 tracing::debug!(%remote, %error, "connection ended");
             }
         });
     }
     drop(listener);
+    for server in tenants.all() {
+        server.lifecycle.end_streams();
+        server.hub.end_watches();
+    }
     connections.close();
     let drained = async {
         if let Ok(graceful) = Arc::try_unwrap(graceful) {
@@ -68,10 +79,24 @@ pub async fn serve(server: Arc<ApiServer>, listener: TcpListener, shutdown: Canc
         }
         connections.wait().await;
     };
-    if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
-        tracing::warn!("some requests were cut off by the shutdown");
+    tokio::select! {
+        () = drained => {}
+        () = idle(&tenants) => tracing::warn!("some streams were cut off by the shutdown"),
     }
     Ok(())
+}
+
+/// Returns when no request has been under way for [`DRAIN_TIMEOUT`] but such as have no end of their own, and at the
+/// latest when the time of every request is over.
+async fn idle(tenants: &Tenants) {
+    let began = Instant::now();
+    while began.elapsed() < tenants.default().config.request_timeout.max(DRAIN_TIMEOUT) {
+        let idle = || tenants.all().all(|server| server.health.metrics.in_flight() == 0);
+        if began.elapsed() >= DRAIN_TIMEOUT && idle() {
+            return;
+        }
+        tokio::time::sleep(DRAIN_LOOK).await;
+    }
 }
 
 /// HTTP settings. hyper's limits on reset streams stay as they are (rapid reset, CVE-2023-44487); the limit on header
@@ -92,7 +117,7 @@ fn http_builder(max_streams: u32) -> auto::Builder<TokioExecutor> {
 }
 
 async fn connection(
-    server: Arc<ApiServer>,
+    tenants: Arc<Tenants>,
     acceptor: TlsAcceptor,
     builder: Arc<auto::Builder<TokioExecutor>>,
     stream: TcpStream,
@@ -107,10 +132,10 @@ async fn connection(
         .1
         .peer_certificates()
         .map(|chain| chain.iter().map(|certificate| certificate.clone().into_owned()).collect::<Vec<_>>());
-    let info = ConnectionInfo::new(remote, server.pki.verify_client(chain.unwrap_or_default()));
+    let client = Arc::new(Connection::new(tenants, remote, chain.unwrap_or_default()));
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-        let (server, info) = (server.clone(), info.clone());
-        async move { Ok::<_, std::convert::Infallible>(server.handle(request.map(Body::new), info).await) }
+        let client = Arc::clone(&client);
+        async move { Ok::<_, std::convert::Infallible>(client.handle(request.map(Body::new)).await) }
     });
     let stream = BufWriter::with_capacity(WRITE_BUFFER, stream);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);

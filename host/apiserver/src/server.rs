@@ -29,6 +29,7 @@ use crate::documents::openapi::OpenApi;
 use crate::flow::{FlowControl, is_long_running};
 use crate::handlers::scope::cache_of;
 use crate::health::Health;
+use crate::lifecycle::Lifecycle;
 use crate::modules::{self, ModuleTransfers};
 use crate::negotiation::{Output, header, negotiate_plain};
 use crate::outbound::Outbound;
@@ -39,7 +40,7 @@ use crate::strategy::allocate::Reservations;
 use crate::tokens::TokenIssuer;
 use crate::warnings;
 use crate::webhooks::Webhooks;
-use crate::{bootstrap, dispatch, handlers, health, request_info, respond};
+use crate::{bootstrap, dispatch, handlers, health, peers, request_info, respond};
 
 static AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
@@ -69,6 +70,8 @@ pub struct ApiServer {
     pub tokens: Arc<TokenIssuer>,
     /// Health checks and metrics.
     pub health: Health,
+    /// Whether the server is about to end.
+    pub lifecycle: Lifecycle,
     /// Node ports that are being handed out.
     pub reservations: Reservations,
     /// Charges of one namespace's quotas come one after another.
@@ -125,6 +128,7 @@ impl ApiServer {
         Arc::new(Self {
             flow: FlowControl::new(&parts.config),
             health,
+            lifecycle: Lifecycle::default(),
             webhooks,
             reservations: Reservations::default(),
             quota_locks: QuotaLocks::default(),
@@ -163,6 +167,7 @@ impl ApiServer {
         }
         crate::customresources::controller::start(self, shutdown).await?;
         aggregation::controller::start(self, shutdown).await?;
+        peers::start(self, shutdown).await;
         tokio::spawn(aggregation::trust::run(Arc::clone(self), shutdown.clone()));
         let cache = |group: &str, version: &str, plural: &str| {
             registry.resource(group, version, plural).map(|definition| cache_of(self, definition))
@@ -220,12 +225,14 @@ impl ApiServer {
             _ => HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).unwrap_or(HeaderValue::from_static("-")),
         };
         let request_id = audit_id.to_str().unwrap_or_default().to_owned();
-        let audit = self
-            .audit
-            .get()
-            .map(|audit| audit.begin(&request_id, request.uri().to_string(), &info, &connection, request.headers()));
+        let audit = self.audit.get().map(|audit| {
+            let uri = request.uri().path_and_query().map_or("/", |path| path.as_str());
+            let uri = format!("{}{uri}", self.config.url_path);
+            audit.begin(&request_id, uri, &info, &connection, request.headers())
+        });
         let cx = RequestContext {
             tenant: self.tenant.clone(),
+            in_process: connection.in_process,
             user: UserInfo::default(),
             info,
             request_id,

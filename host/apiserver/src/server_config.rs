@@ -96,6 +96,14 @@ pub struct ServerConfig {
     pub scheduler_port: u16,
     /// The same of the controllers. Default 10257.
     pub controller_manager_port: u16,
+    /// Which part of the URL's path leads to this server: empty, or `/tenants/<name>` (see [`crate::tenants`]).
+    pub url_path: String,
+    /// The `pki` folder whose CA signs serving certificates; the one in the data directory if not given.
+    pub server_ca_dir: Option<PathBuf>,
+    /// Whether other API servers may use the same store.
+    pub shared_store: bool,
+    /// `--shutdown-delay-duration`: how long requests are still taken once the server has said that it is about to end.
+    pub shutdown_delay: Duration,
     /// The name of this machine's node, for which a kubelet certificate is made. Default: the host name.
     pub node_name: String,
 }
@@ -139,6 +147,10 @@ impl Default for ServerConfig {
             kubelet_certificate_authority: None,
             scheduler_port: 10259,
             controller_manager_port: 10257,
+            url_path: String::new(),
+            server_ca_dir: None,
+            shared_store: false,
+            shutdown_delay: Duration::ZERO,
             node_name: host_name(),
         }
     }

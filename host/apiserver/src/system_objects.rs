@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use portcullis_machinery::definition::split_api_version;
+use portcullis_machinery::definition::{ResourceDefinition, split_api_version};
 use portcullis_machinery::{Status, Value, codec, defaults, object};
 use portcullis_storage::{Expect, StoreError};
 use serde_json::json;
@@ -21,18 +21,10 @@ use crate::server::ApiServer;
 /// If the store fails.
 pub async fn ensure(server: &Arc<ApiServer>) -> Result<(), Status> {
     let registry = server.registry.load_full();
-    let writes = wanted(server).into_iter().filter_map(|mut object| {
+    let writes = wanted(server).into_iter().filter_map(|object| {
         let (group, version) = split_api_version(object::api_version(&object));
-        let (group, version) = (group.to_owned(), version.to_owned());
-        let definition = registry.kind(&group, &version, object::kind(&object))?.clone();
-        codec::conform(&mut object, &definition.schema).ok()?;
-        defaults::apply_defaults(&definition, &mut object);
-        object::set_at(&mut object, &["metadata", "uid"], uuid::Uuid::new_v4().to_string());
-        object::set_at(&mut object, &["metadata", "creationTimestamp"], object::now_rfc3339());
-        if definition.generation {
-            object::set_at(&mut object, &["metadata", "generation"], 1);
-        }
-        let _ = codec::conform(&mut object, &definition.schema);
+        let definition = registry.kind(group, version, object::kind(&object))?.clone();
+        let object = prepared(&definition, object).ok()?;
         let key = definition.key(object::namespace(&object), object::name(&object));
         Some((key, codec::encode(&object)))
     });
@@ -47,6 +39,23 @@ pub async fn ensure(server: &Arc<ApiServer>) -> Result<(), Status> {
         .buffer_unordered(64)
         .try_collect::<()>()
         .await
+}
+
+/// A new object as it is stored.
+///
+/// # Errors
+/// If the object is not of its kind.
+pub fn prepared(definition: &ResourceDefinition, mut object: Value) -> Result<Value, Status> {
+    let conform = |object: &mut Value| codec::conform(object, &definition.schema).map_err(Status::internal);
+    conform(&mut object)?;
+    defaults::apply_defaults(definition, &mut object);
+    object::set_at(&mut object, &["metadata", "uid"], uuid::Uuid::new_v4().to_string());
+    object::set_at(&mut object, &["metadata", "creationTimestamp"], object::now_rfc3339());
+    if definition.generation {
+        object::set_at(&mut object, &["metadata", "generation"], 1);
+    }
+    conform(&mut object)?;
+    Ok(object)
 }
 
 fn wanted(server: &ApiServer) -> Vec<Value> {
@@ -112,7 +121,7 @@ fn priority_classes() -> [Value; 2] {
     ]
 }
 
-/// The service `kubernetes`, its address and range, and its endpoints in both forms.
+/// The service `kubernetes`, its address and range. `peers` sees to its endpoints.
 fn api_service(server: &ApiServer) -> Vec<Value> {
     let mut objects = Vec::new();
     let advertised = server.config.advertised();
@@ -150,27 +159,6 @@ fn api_service(server: &ApiServer) -> Vec<Value> {
             "spec": {"parentRef": {"group": "", "resource": "services", "namespace": "default", "name": "kubernetes"}},
         }));
     }
-    let address = advertised.ip();
-    objects.push(json!({
-        "kind": "Endpoints", "apiVersion": "v1",
-        "metadata": {
-            "name": "kubernetes", "namespace": "default",
-            "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"},
-        },
-        "subsets": [{
-            "addresses": [{"ip": address.to_string()}],
-            "ports": [{"name": "https", "port": advertised.port(), "protocol": "TCP"}],
-        }],
-    }));
-    objects.push(json!({
-        "kind": "EndpointSlice", "apiVersion": "discovery.k8s.io/v1",
-        "metadata": {
-            "name": "kubernetes", "namespace": "default", "labels": {"kubernetes.io/service-name": "kubernetes"},
-        },
-        "addressType": family(address),
-        "endpoints": [{"addresses": [address.to_string()], "conditions": {"ready": true}}],
-        "ports": [{"name": "https", "port": advertised.port(), "protocol": "TCP"}],
-    }));
     objects
 }
 

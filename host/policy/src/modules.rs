@@ -57,11 +57,6 @@ impl Folder {
         };
         write().inspect_err(|_| drop(self.dir.remove_file(&temporary)))
     }
-
-    /// Takes a file away; it is no error if it is gone already.
-    pub(crate) fn remove(&self, name: &str) {
-        drop(self.dir.remove_file(name));
-    }
 }
 
 /// The modules that were pushed.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use portcullis_apiserver::audit::Audit;
 use portcullis_apiserver::authn::static_tokens;
 use portcullis_apiserver::authz::Authorizer;
 use portcullis_apiserver::components::{
@@ -13,6 +14,7 @@ use portcullis_apiserver::components::{
 };
 use portcullis_apiserver::pki::{Component, Pki};
 use portcullis_apiserver::server::Parts;
+use portcullis_apiserver::tenants::{self, Tenants};
 use portcullis_apiserver::tokens::TokenIssuer;
 use portcullis_apiserver::{ApiServer, ServerConfig, serve};
 use portcullis_client::serve::Metrics;
@@ -20,8 +22,8 @@ use portcullis_controllers::{ControllersConfig, SigningCa};
 use portcullis_machinery::definition::{Registry, RuntimeConfig as ServedVersions};
 use portcullis_plugins::manager::{ManagerConfig, PluginManager};
 use portcullis_policy::{Runtime, RuntimeConfig};
-use portcullis_storage::Tenant;
 use portcullis_storage::cache::{CacheHub, HubOptions};
+use portcullis_storage::{Store, Tenant};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -93,7 +95,18 @@ impl ApiServerRole {
     ///
     /// # Errors
     /// If the process cannot start, or the listener fails.
-    pub async fn run(self, roles: Roles, shutdown: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(self, roles: Roles, asked_to_end: CancellationToken) -> anyhow::Result<()> {
+        // What works beside the listener goes on while the server still takes requests after it was asked to end.
+        let shutdown = CancellationToken::new();
+        tokio::spawn({
+            let (asked_to_end, shutdown, delay) =
+                (asked_to_end.clone(), shutdown.clone(), self.flags.shutdown_delay_duration);
+            async move {
+                asked_to_end.cancelled().await;
+                tokio::time::sleep(delay).await;
+                shutdown.cancel();
+            }
+        });
         let mut config = self.flags.config(matches!(roles, Roles::All(_)))?;
         if let Roles::All(beside) = &roles {
             config.scheduler_port = beside.scheduler_secure_port;
@@ -105,20 +118,134 @@ impl ApiServerRole {
         let listener = tokio::net::TcpListener::bind(config.bind)
             .await
             .with_context(|| format!("cannot listen on {}", config.bind))?;
+        let default = Prepared::new(Tenant::default(), config.clone())?;
+        // Components compile while the store replays.
+        let (store, ()) =
+            tokio::join!(self.flags.store.open(&data_dir), PluginSync::load_first_party(&default.manager));
+        let store = store?;
+        let default = default.start(&self.flags, Arc::clone(&store), audit.as_ref(), &shutdown).await?;
+        let mut others = Vec::new();
+        for tenant in self.flags.tenants()? {
+            let prepared = Prepared::new(tenant.clone(), of_tenant(&config, &tenant))?;
+            PluginSync::load_first_party(&prepared.manager).await;
+            let scope = tenant.scope(Arc::clone(&store));
+            others.push(prepared.start(&self.flags, scope, audit.as_ref(), &shutdown).await?);
+        }
+        if let Roles::All(beside) = &roles {
+            self.start_others(beside, &default, &others, &shutdown, &asked_to_end)?;
+        }
+        let kubelet = match &roles {
+            Roles::All(beside) if !beside.no_kubelet => {
+                Some(kubelet::start_beside(&default.server, beside, shutdown.clone()).await.context("the kubelet")?)
+            }
+            _ => None,
+        };
+        println!("export KUBECONFIG={}", absolute(&data_dir.join("admin.kubeconfig")));
+        let others = others.into_iter().map(|plane| plane.server).collect();
+        serve::serve(Tenants::new(default.server, others), listener, asked_to_end).await?;
+        shutdown.cancel();
+        if let Some(kubelet) = kubelet {
+            // What runs in pods gets a moment to end.
+            tokio::time::timeout(KUBELET_STOPS_WITHIN, kubelet).await.ok();
+        }
+        if let Some(audit) = audit {
+            let _ = tokio::task::spawn_blocking(move || audit.flush()).await;
+        }
+        Ok(())
+    }
+
+    /// Starts controllers and schedulers: each tenant has its own, and the default one's say how they are.
+    fn start_others(
+        &self,
+        beside: &UpFlags,
+        default: &ControlPlane,
+        others: &[ControlPlane],
+        shutdown: &CancellationToken,
+        end: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        for plane in std::iter::once(default).chain(others) {
+            let of_default = plane.server.tenant.is_default();
+            let server = &plane.server;
+            let serving = ServingFlags::default();
+            let metrics = Arc::new(Metrics::default());
+            if of_default {
+                roles::serve_beside(&serving, beside.controller_manager_secure_port, &metrics, shutdown.clone())?;
+            }
+            let client = in_process::client(server, Component::ControllerManager);
+            let config = ControllersConfig {
+                root_ca: server.pki.ca_pem().to_owned(),
+                signing_ca: Some(signing_ca(&server.config.data_dir)?),
+                controllers: Vec::new(),
+            };
+            // `up` is for one process: with the embedded store no other can have its data directory, and with etcd it is
+            // for whoever starts it to start one only. Several servers on one etcd run the roles apart, with an election.
+            end_with(end, roles::lead_controllers(client, None, config, shutdown.clone()));
+
+            let metrics = Arc::new(Metrics::default());
+            if of_default {
+                roles::serve_beside(&serving, beside.scheduler_secure_port, &metrics, shutdown.clone())?;
+            }
+            let client = in_process::client(server, Component::Scheduler);
+            let policies = Arc::new(ComponentPolicies(Arc::clone(&plane.manager)));
+            end_with(end, roles::lead_scheduler(client, None, policies, metrics, shutdown.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// What a tenant's server is told: everything is the default one's, but where its files are and what its URL is.
+fn of_tenant(config: &ServerConfig, tenant: &Tenant) -> ServerConfig {
+    ServerConfig {
+        data_dir: config.data_dir.join("tenants").join(tenant.name()),
+        server_ca_dir: Some(config.data_dir.join("pki")),
+        url_path: tenants::path_of(tenant),
+        ..config.clone()
+    }
+}
+
+/// A logical control plane before its store is open.
+struct Prepared {
+    tenant: Tenant,
+    config: ServerConfig,
+    pki: Arc<Pki>,
+    tokens: Arc<TokenIssuer>,
+    host: Arc<ServerHost>,
+    manager: Arc<PluginManager>,
+}
+
+/// One that answers.
+struct ControlPlane {
+    server: Arc<ApiServer>,
+    manager: Arc<PluginManager>,
+}
+
+impl Prepared {
+    fn new(tenant: Tenant, config: ServerConfig) -> anyhow::Result<Self> {
+        let data_dir = &config.data_dir;
+        std::fs::create_dir_all(data_dir).with_context(|| data_dir.display().to_string())?;
         let pki = Arc::new(Pki::open(&config)?);
         let tokens = Arc::new(TokenIssuer::new(&config, &pki)?);
         let host = ServerHost::new(&tokens)?;
         let manager = Arc::new(PluginManager::new(
-            Runtime::new(RuntimeConfig::new(&data_dir).with_shipped(plugin_cli::shipped()))?,
+            Runtime::new(RuntimeConfig::new(data_dir).with_shipped(plugin_cli::shipped()))?,
             Arc::clone(&host) as Arc<dyn portcullis_policy::PolicyHost>,
             ManagerConfig { data_dir: data_dir.clone(), embedded_config: embedded_config(&config)? },
         ));
-        // Components compile while the store replays.
-        let (store, ()) = tokio::join!(self.flags.store.open(&data_dir), PluginSync::load_first_party(&manager));
-        let store = store?;
+        Ok(Self { tenant, config, pki, tokens, host, manager })
+    }
+
+    /// Starts the server over the tenant's scope of the store. It is ready then, and needs only a listener.
+    async fn start(
+        self,
+        flags: &ServerFlags,
+        store: Arc<dyn Store>,
+        audit: Option<&Arc<Audit>>,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<ControlPlane> {
+        let Self { tenant, config, pki, tokens, host, manager } = self;
         let hub = Arc::new(CacheHub::start(Arc::clone(&store), HubOptions::default()).await?);
         let server = ApiServer::new(Parts {
-            tenant: Tenant::default(),
+            tenant,
             registry: Arc::new(Registry::builtin(&served_versions(&config.runtime_config)?)),
             authorizer: Arc::new(Authorizer::new(config.authorization_mode.clone())),
             config,
@@ -130,68 +257,21 @@ impl ApiServerRole {
             tokens,
         });
         host.connect(&server);
-        if let Some(audit) = &audit {
+        if let Some(audit) = audit {
             server.attach_audit(Arc::clone(audit));
         }
         server.authorizer.set_components(Arc::new(ComponentAuthorizers::new(Arc::clone(&manager))));
         let _ = server.converters.set(Arc::new(ComponentConverters::new(Arc::clone(&manager))));
         let metrics = Arc::clone(&manager);
         server.health.add_metrics(Arc::new(move || metrics.metrics()));
-        server.start(&shutdown).await?;
-        if self.flags.plugins == Plugins::All {
+        server.start(shutdown).await?;
+        if flags.plugins == Plugins::All {
             let client = in_process::client(&server, Component::Recovery).with_user_agent("portcullis-plugins");
             let mut sync = PluginSync::new(&server, Arc::clone(&manager), client)?;
             sync.load_stored().await?;
             tokio::spawn(sync.run(shutdown.clone()));
         }
-        if let Roles::All(beside) = &roles {
-            self.start_others(beside, &server, &manager, &shutdown)?;
-        }
-        let kubelet = match &roles {
-            Roles::All(beside) if !beside.no_kubelet => {
-                Some(kubelet::start_beside(&server, beside, shutdown.clone()).await.context("the kubelet")?)
-            }
-            _ => None,
-        };
-        println!("export KUBECONFIG={}", absolute(&data_dir.join("admin.kubeconfig")));
-        serve::serve(server, listener, shutdown.clone()).await?;
-        if let Some(kubelet) = kubelet {
-            // What runs in pods gets a moment to end.
-            shutdown.cancel();
-            tokio::time::timeout(KUBELET_STOPS_WITHIN, kubelet).await.ok();
-        }
-        if let Some(audit) = audit {
-            let _ = tokio::task::spawn_blocking(move || audit.flush()).await;
-        }
-        Ok(())
-    }
-
-    fn start_others(
-        &self,
-        beside: &UpFlags,
-        server: &Arc<ApiServer>,
-        manager: &Arc<PluginManager>,
-        shutdown: &CancellationToken,
-    ) -> anyhow::Result<()> {
-        let serving = ServingFlags::default();
-        let metrics = Arc::new(Metrics::default());
-        roles::serve_beside(&serving, beside.controller_manager_secure_port, &metrics, shutdown.clone())?;
-        let client = in_process::client(server, Component::ControllerManager);
-        let config = ControllersConfig {
-            root_ca: server.pki.ca_pem().to_owned(),
-            signing_ca: Some(signing_ca(&server.config.data_dir)?),
-            controllers: Vec::new(),
-        };
-        // `up` is for one process: with the embedded store no other can have its data directory, and with etcd it is for
-        // whoever starts it to start one only. Several servers on one etcd run the roles apart, with an election.
-        end_with(shutdown, roles::lead_controllers(client, None, config, shutdown.clone()));
-
-        let metrics = Arc::new(Metrics::default());
-        roles::serve_beside(&serving, beside.scheduler_secure_port, &metrics, shutdown.clone())?;
-        let client = in_process::client(server, Component::Scheduler);
-        let policies = Arc::new(ComponentPolicies(Arc::clone(manager)));
-        end_with(shutdown, roles::lead_scheduler(client, None, policies, metrics, shutdown.clone()));
-        Ok(())
+        Ok(ControlPlane { server, manager })
     }
 }
 

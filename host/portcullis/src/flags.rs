@@ -1,15 +1,19 @@
 //! The flags of the API server. One that kube-apiserver has keeps its name and its default.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use portcullis_apiserver::ServerConfig;
+use portcullis_apiserver::server_config::AuthorizationMode;
+use portcullis_storage::Tenant;
 
 use crate::audit_flags::AuditFlags;
 use crate::kubelet::KUBELET_PORT;
-use crate::roles::{CONTROLLER_MANAGER_PORT, SCHEDULER_PORT};
-use crate::store::StoreFlags;
+use crate::roles::{CONTROLLER_MANAGER_PORT, SCHEDULER_PORT, duration};
+use crate::store::{Engine, StoreFlags};
 
 /// Which plugins are loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -80,11 +84,67 @@ pub struct ServerFlags {
     /// How many watches one user may have open; 0 for no limit
     #[arg(long, default_value_t = 0)]
     pub max_watches_per_user: usize,
+    /// The address at which other members of the cluster reach the server; the one that it listens on if not given
+    #[arg(long)]
+    pub advertise_address: Option<IpAddr>,
+    /// The ports that services get on nodes
+    #[arg(long, default_value = "30000-32767", value_parser = port_range)]
+    pub service_node_port_range: (u16, u16),
+    /// Who says whether a request is allowed, in this order: Node, RBAC, AlwaysAllow, AlwaysDeny
+    #[arg(long, value_delimiter = ',', default_value = "Node,RBAC", value_parser = authorizer)]
+    pub authorization_mode: Vec<AuthorizationMode>,
+    /// How long events are kept
+    #[arg(long, default_value = "1h", value_parser = duration)]
+    pub event_ttl: Duration,
+    /// How long a request may take, unless it streams
+    #[arg(long, default_value = "1m", value_parser = duration)]
+    pub request_timeout: Duration,
+    /// How long a watch lasts at least that does not say for how long, in seconds
+    #[arg(long, default_value_t = 1800)]
+    pub min_request_timeout: u64,
+    /// How many requests one HTTP/2 connection may have under way
+    #[arg(long, default_value_t = 1000)]
+    pub http2_max_streams_per_connection: u32,
+    /// How long requests are still taken after the server was told to end, while /readyz says that it will
+    #[arg(long, default_value = "0s", value_parser = duration)]
+    pub shutdown_delay_duration: Duration,
+    /// Further control planes to serve, each with objects, users, roles and plugins of its own, at /tenants/<name>
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub tenants: Vec<String>,
     #[command(flatten)]
     pub audit: AuditFlags,
 }
 
+/// `30000-32767`.
+fn port_range(text: &str) -> Result<(u16, u16), String> {
+    let ends = text.split_once('-').and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
+    ends.filter(|(low, high)| low <= high && *low > 0)
+        .ok_or_else(|| format!("{text:?} is not a range such as 30000-32767"))
+}
+
+fn authorizer(text: &str) -> Result<AuthorizationMode, String> {
+    match text {
+        "Node" => Ok(AuthorizationMode::Node),
+        "RBAC" => Ok(AuthorizationMode::Rbac),
+        "AlwaysAllow" => Ok(AuthorizationMode::AlwaysAllow),
+        "AlwaysDeny" => Ok(AuthorizationMode::AlwaysDeny),
+        _ => Err(format!("{text:?} is none of Node, RBAC, AlwaysAllow, AlwaysDeny")),
+    }
+}
+
 impl ServerFlags {
+    /// The tenants beside the default one.
+    pub fn tenants(&self) -> anyhow::Result<Vec<Tenant>> {
+        let mut tenants = Vec::new();
+        for name in &self.tenants {
+            let tenant = Tenant::new(name).filter(|tenant| !tenant.is_default());
+            let tenant = tenant.with_context(|| format!("--tenants: {name:?} is not a DNS label"))?;
+            anyhow::ensure!(!tenants.contains(&tenant), "--tenants: {name:?} is there twice");
+            tenants.push(tenant);
+        }
+        Ok(tenants)
+    }
+
     /// The server's settings; `whole` if the other roles of a cluster are in the process too.
     pub fn config(&self, whole: bool) -> anyhow::Result<ServerConfig> {
         let range = |text: &String| text.parse().map_err(|_| anyhow::anyhow!("{text:?} is not an address range"));
@@ -106,6 +166,15 @@ impl ServerFlags {
             max_requests_inflight: self.max_requests_inflight,
             max_mutating_requests_inflight: self.max_mutating_requests_inflight,
             max_watches_per_user: self.max_watches_per_user,
+            advertise_address: self.advertise_address,
+            service_node_port_range: self.service_node_port_range,
+            authorization_mode: self.authorization_mode.clone(),
+            event_ttl: self.event_ttl,
+            request_timeout: self.request_timeout,
+            min_request_timeout: Duration::from_secs(self.min_request_timeout),
+            http2_max_streams: self.http2_max_streams_per_connection,
+            shutdown_delay: self.shutdown_delay_duration,
+            shared_store: self.store.store == Engine::Etcd,
             ..ServerConfig::default()
         })
     }

@@ -29,7 +29,7 @@ pub fn client(server: &Arc<ApiServer>, component: Component) -> Client {
 impl Transport for InProcess {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<ClientBody>, ClientError> {
         let remote = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let connection = ConnectionInfo { remote, peer: Arc::clone(&self.peer) };
+        let connection = ConnectionInfo { remote, peer: Arc::clone(&self.peer), in_process: true };
         let server = Arc::clone(&self.server);
         let response = server.handle(request.map(Body::from), connection).await;
         Ok(response.map(|body| body.map_err(|error| ClientError::Transport(error.to_string())).boxed_unsync()))

@@ -21,7 +21,7 @@ use portcullis_policy::{DetachedHost, Runtime, RuntimeConfig, Stage};
 use portcullis_scheduler::{PolicyProvider, SchedulerConfig};
 use tokio_util::sync::CancellationToken;
 
-pub use self::election::{Election, ElectionFlags};
+pub use self::election::{Election, ElectionFlags, duration};
 use self::follow::PluginFollower;
 use self::serving::Serving;
 pub use self::serving::ServingFlags;

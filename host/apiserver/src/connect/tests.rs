@@ -88,7 +88,7 @@ async fn serve(address: &str, tls: Option<rustls::ServerConfig>, chunks: Chunks)
 fn kubelet_tls(fixture: &Fixture) -> rustls::ServerConfig {
     let identity = fixture.server.pki.kubelet_serving();
     let key = rustls_pki_types::PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).unwrap();
-    let mut tls = fixture.server.pki.server_tls().unwrap();
+    let mut tls = fixture.server.pki.server_tls(true).unwrap();
     tls.cert_resolver = Arc::new(rustls::sign::SingleCertAndKey::from(
         rustls::sign::CertifiedKey::from_der(identity.chain.clone(), key, &rustls::crypto::ring::default_provider())
             .unwrap(),

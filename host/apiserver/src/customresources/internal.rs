@@ -38,6 +38,7 @@ pub fn scope(
     let groups = vec!["system:masters".to_owned(), "system:authenticated".to_owned()];
     let cx = RequestContext {
         tenant: server.tenant.clone(),
+        in_process: true,
         user: UserInfo { username: USER.to_owned(), groups, ..UserInfo::default() },
         info,
         request_id: uuid::Uuid::new_v4().to_string(),

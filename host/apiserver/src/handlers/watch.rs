@@ -1,5 +1,6 @@
 //! WATCH: a stream of JSON frames, one for each event, made of the objects' shared bytes.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use portcullis_storage::StoreError;
 use portcullis_storage::cache::{CacheEvent, EventKind, Filter, WatchItem, WatchRequest, WatchStart, Watcher};
 use rand::Rng as _;
 use serde_json::json;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Scope;
 use super::list::{namespace_of, selects};
@@ -72,7 +73,8 @@ pub async fn watch(scope: &Scope, name: &str) -> Result<Response<Body>, Status> 
     let selection = filter(&options, name);
     let filter = if by_form { None } else { selection.clone() };
     let watcher = match cache.watch(WatchRequest { prefix, start, filter, index }).await {
-        Ok(watcher) if failure.is_none() => Some(watcher),
+        // What runs in this process ends by itself; everybody else is to resume the watch at another server.
+        Ok(watcher) if failure.is_none() => Some(if scope.cx.in_process { watcher } else { watcher.ending_with_hub() }),
         Ok(_) => None,
         Err(StoreError::Compacted { compact_revision }) => {
             failure = Some(too_old(version, compact_revision));
@@ -89,7 +91,8 @@ pub async fn watch(scope: &Scope, name: &str) -> Result<Response<Body>, Status> 
         selection: selection.filter(|_| by_form),
     };
     let next_bookmark = next_bookmark(Instant::now(), deadline);
-    let state = State { frames: stream, watcher, failure, deadline, next_bookmark, _place: place };
+    let timer = Box::pin(sleep_until(next_bookmark.min(deadline)));
+    let state = State { frames: stream, watcher, failure, deadline, next_bookmark, timer, _place: place };
     let frames = futures::stream::unfold(state, State::next);
     Ok(respond::raw(200, scope.output.stream_type(), Body::from_stream(frames)))
 }
@@ -137,6 +140,8 @@ struct State {
     next_bookmark: Instant,
     /// Given up when the watch ends.
     _place: Option<WatchPlace>,
+    /// Ends at the earlier of the two. It is kept from one event to the next: setting one costs more than asking it.
+    timer: Pin<Box<Sleep>>,
 }
 
 impl State {
@@ -149,9 +154,12 @@ impl State {
             let watcher = self.watcher.as_mut()?;
             let item = tokio::select! {
                 item = watcher.next() => item,
-                () = sleep_until(self.deadline) => return None,
-                () = sleep_until(self.next_bookmark) => {
+                () = self.timer.as_mut() => {
+                    if Instant::now() >= self.deadline {
+                        return None;
+                    }
                     self.next_bookmark = next_bookmark(Instant::now(), self.deadline);
+                    self.timer.as_mut().reset(self.next_bookmark.min(self.deadline));
                     let revision = watcher.bookmark().filter(|_| self.frames.bookmarks);
                     match revision {
                         Some(revision) => return Some((Ok(self.frames.bookmark(revision, false)), self)),

@@ -96,6 +96,11 @@ impl Metrics {
         InFlight(gauge)
     }
 
+    /// How many requests are being answered.
+    pub fn in_flight(&self) -> i64 {
+        self.in_flight.iter().map(|gauge| gauge.load(Ordering::Relaxed)).sum()
+    }
+
     /// Counts one answered request.
     pub fn observe(&self, info: &RequestInfo, code: u16, took: Duration) {
         let mut series = self.series.lock();

@@ -43,7 +43,7 @@ fn only_chains_of_a_client_authority_verify() {
     assert!(!ours.verify_client(other.identity(Component::Admin).chain.clone()).verified);
     assert!(!ours.verify_client(ours.kubelet_serving().chain.clone()).verified, "a serving certificate");
     assert!(!ours.verify_client(Vec::new()).verified);
-    assert!(ours.server_tls().is_ok());
+    assert!(ours.server_tls(true).is_ok());
     let recovery = |chain| ours.verify_client(chain).recovery;
     assert!(recovery(ours.identity(Component::Recovery).chain.clone()));
     assert!(!recovery(ours.identity(Component::Admin).chain.clone()));

@@ -56,7 +56,7 @@ async fn certificates_count_and_shutdown_is_clean() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
-    let serving = tokio::spawn(serve(fixture.server.clone(), listener, shutdown.clone()));
+    let serving = tokio::spawn(serve(Tenants::new(fixture.server.clone(), Vec::new()), listener, shutdown.clone()));
     for http2 in [false, true] {
         let check = async |identity: Option<&Identity>, expected: u16| {
             let code = get(address, pki.ca_pem(), identity, http2, "/livez").await.unwrap();

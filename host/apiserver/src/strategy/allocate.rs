@@ -7,6 +7,7 @@
 mod addresses;
 mod families;
 mod ports;
+mod reserved;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -114,7 +115,44 @@ async fn take(
     }
     families::complete(scope, new, old)?;
     addresses::allocate(scope, new, old, dry_run, claim).await?;
-    ports::allocate(scope, new, old, dry_run, claim)
+    if dry_run || !scope.server.config.shared_store {
+        return ports::allocate(scope, new, old, dry_run, &HashSet::new(), claim);
+    }
+    // What another server has reserved is only found out by trying.
+    let mut elsewhere = HashSet::new();
+    loop {
+        let mut tried = new.clone();
+        let mut ports = Claim::default();
+        ports::allocate(scope, &mut tried, old, dry_run, &elsewhere, &mut ports)?;
+        match reserved::reserve(scope, &ports.ports).await {
+            Ok(refused) if refused.is_empty() => {
+                claim.ports.extend(ports.ports);
+                *new = tried;
+                return Ok(());
+            }
+            result => {
+                // The reservations in this process go, and another try is made without what others have.
+                forget_ports(scope, &ports.ports);
+                elsewhere.extend(result?);
+            }
+        }
+    }
+}
+
+/// Ends reservations of node ports in this process.
+fn forget_ports(scope: &Scope, ports: &[i64]) {
+    let mut reserved = scope.server.reservations.ports.lock();
+    for port in ports {
+        reserved.remove(port);
+    }
+}
+
+/// Ends reservations of node ports.
+async fn release_ports(scope: &Scope, ports: Vec<i64>) {
+    if scope.server.config.shared_store {
+        reserved::release(scope, &ports).await;
+    }
+    forget_ports(scope, &ports);
 }
 
 /// A client that sends a service back without its addresses and ports keeps them.
@@ -215,10 +253,7 @@ pub async fn finish(scope: &Scope, claim: Claim, written: bool) {
         // The reservation may go only when the cache has the service, which it then is read from.
         let _ = scope.server.hub.wait_consistent().await;
     }
-    let mut reserved = scope.server.reservations.ports.lock();
-    for port in &claim.ports {
-        reserved.remove(port);
-    }
+    release_ports(scope, claim.ports).await;
 }
 
 /// Gives up the addresses of a service that is gone.

@@ -31,7 +31,8 @@ pub struct ElectionFlags {
     leader_elect_retry_period: std::time::Duration,
 }
 
-fn duration(text: &str) -> Result<std::time::Duration, String> {
+/// A duration as flags give it: 15s, 1m30s.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
     portcullis_plugins::spec::parse_duration(text).ok_or_else(|| format!("{text:?} is not a duration such as 15s"))
 }
 

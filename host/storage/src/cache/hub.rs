@@ -211,6 +211,14 @@ impl CacheHub {
         }
     }
 
+    /// Lets the watches that [end with the hub](super::Watcher::ending_with_hub) end once they have given what has happened
+    /// so far, and those that are begun later, too: the process is about to end.
+    pub fn end_watches(&self) {
+        for cache in self.hub.resources.read().values() {
+            cache.end_watches();
+        }
+    }
+
     /// The revision up to which every cache has every event.
     pub fn revision(&self) -> u64 {
         self.hub.progress.revision()

@@ -34,6 +34,8 @@ struct Row {
     /// The revision up to which everything has been put in.
     revision: u64,
     closed: bool,
+    /// Readers that end with the hub end once they have read what is there, as if their time was over.
+    ended: bool,
 }
 
 /// See the module.
@@ -53,6 +55,8 @@ pub(super) enum Next {
     Empty(u64),
     /// What stood at the position is gone.
     Lost,
+    /// Everything has been read, and nothing follows.
+    Ended,
 }
 
 impl Lane {
@@ -98,6 +102,16 @@ impl Lane {
         self.more.notify_waiters();
     }
 
+    /// Lets readers that end with the hub end once they have read what is there.
+    pub(super) fn end(&self) {
+        self.row.lock().ended = true;
+        self.more.notify_waiters();
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.row.lock().ended
+    }
+
     /// The position of the first change after `revision`.
     pub(super) fn position_after(&self, revision: u64) -> u64 {
         let row = self.row.lock();
@@ -120,7 +134,8 @@ impl Lane {
         self.row.lock().changes.iter().cloned().collect()
     }
 
-    pub(super) fn read(&self, position: u64) -> Next {
+    /// What is at a position; `ends` says whether the reader ends with the hub.
+    pub(super) fn read(&self, position: u64, ends: bool) -> Next {
         // Asked before the row is looked at: what is in the row by then, it may or may not count.
         let reached = self.progress.revision();
         let row = self.row.lock();
@@ -128,17 +143,21 @@ impl Lane {
             return Next::Lost;
         }
         let at = usize::try_from(position - row.first).unwrap_or(usize::MAX);
-        row.changes.get(at).map_or(Next::Empty(row.revision.max(reached)), |change| Next::Change(Arc::clone(change)))
+        match row.changes.get(at) {
+            Some(change) => Next::Change(Arc::clone(change)),
+            None if row.ended && ends => Next::Ended,
+            None => Next::Empty(row.revision.max(reached)),
+        }
     }
 
     /// Returns once there is something at `position` (or nothing ever will be).
-    pub(super) async fn ready(&self, position: u64) {
+    pub(super) async fn ready(&self, position: u64, ends: bool) {
         loop {
             let notified = self.more.notified();
             tokio::pin!(notified);
             // Registered before the look, so that what comes in between the look and the wait is not missed.
             notified.as_mut().enable();
-            if !matches!(self.read(position), Next::Empty(_)) {
+            if !matches!(self.read(position, ends), Next::Empty(_)) {
                 return;
             }
             notified.await;

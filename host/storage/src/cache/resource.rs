@@ -121,6 +121,10 @@ impl ResourceCache {
         self.state.lock().close(&self.main);
     }
 
+    pub(super) fn end_watches(&self) {
+        self.state.lock().end(&self.main);
+    }
+
     /// The prefix of the resource's keys.
     pub fn prefix(&self) -> &str {
         &self.prefix

@@ -158,6 +158,12 @@ impl State {
         self.every_lane(Lane::close);
     }
 
+    /// Lets every watch end once it has given what there is.
+    pub(super) fn end(&mut self, main: &Lane) {
+        main.end();
+        self.every_lane(Lane::end);
+    }
+
     fn every_lane(&self, act: impl Fn(&Lane)) {
         for lane in self.lanes.values().flat_map(HashMap::values).filter_map(Weak::upgrade) {
             act(&lane);
@@ -174,6 +180,9 @@ impl State {
         let lane = Arc::new(fresh);
         let mine: Vec<_> = main.all().into_iter().filter(|change| concerns(change, field, value)).collect();
         lane.push(&mine, self.revision);
+        if main.has_ended() {
+            lane.end();
+        }
         lanes.insert(value.to_owned(), Arc::downgrade(&lane));
         lane
     }

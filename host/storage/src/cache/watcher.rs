@@ -81,15 +81,33 @@ pub struct Watcher {
     filter: Option<Filter>,
     initial: VecDeque<WatchItem>,
     ended: bool,
+    ends_with_hub: bool,
 }
 
 impl Watcher {
     pub(super) fn new(lane: Arc<Lane>, after: u64, request: WatchRequest, initial: VecDeque<WatchItem>) -> Self {
         let position = lane.position_after(after);
-        Self { lane, position, after, prefix: request.prefix, filter: request.filter, initial, ended: false }
+        Self {
+            lane,
+            position,
+            after,
+            prefix: request.prefix,
+            filter: request.filter,
+            initial,
+            ended: false,
+            ends_with_hub: false,
+        }
     }
 
-    /// The next item; waits for it. `None` after [`WatchItem::Lagged`]. Cancel-safe.
+    /// Lets the watch end once [`super::CacheHub::end_watches`] was called and all items so far were taken.
+    #[must_use]
+    pub fn ending_with_hub(mut self) -> Self {
+        self.ends_with_hub = true;
+        self
+    }
+
+    /// The next item; waits for it. `None` after [`WatchItem::Lagged`], and at the end of the hub if the watch
+    /// [ends with it](Self::ending_with_hub). Cancel-safe.
     pub async fn next(&mut self) -> Option<WatchItem> {
         loop {
             if let Some(item) = self.try_next() {
@@ -98,7 +116,7 @@ impl Watcher {
             if self.ended {
                 return None;
             }
-            self.lane.ready(self.position).await;
+            self.lane.ready(self.position, self.ends_with_hub).await;
         }
     }
 
@@ -108,8 +126,9 @@ impl Watcher {
             return Some(item);
         }
         while !self.ended {
-            match self.lane.read(self.position) {
+            match self.lane.read(self.position, self.ends_with_hub) {
                 Next::Empty(_) => return None,
+                Next::Ended => self.ended = true,
                 Next::Lost => {
                     self.ended = true;
                     return Some(WatchItem::Lagged);
@@ -130,9 +149,9 @@ impl Watcher {
         if !self.initial.is_empty() || self.ended {
             return None;
         }
-        match self.lane.read(self.position) {
+        match self.lane.read(self.position, self.ends_with_hub) {
             Next::Empty(revision) => Some(revision.max(self.after)),
-            Next::Change(_) | Next::Lost => None,
+            Next::Change(_) | Next::Lost | Next::Ended => None,
         }
     }
 

@@ -1,4 +1,5 @@
-//! Node ports: a reservation in the process, next to what the stored services say.
+//! Node ports: a reservation in the process, next to what the stored services say. [`super::reserved`] has those of several
+//! processes.
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,6 +25,11 @@ fn ports_of(service: &Value) -> HashSet<i64> {
     let mut ports = node_ports(service);
     ports.extend(Some(health_port(service)).filter(|port| *port != 0));
     ports
+}
+
+/// The ports that stored services have, as far as the cache knows.
+pub(super) fn of_services(scope: &Scope) -> HashSet<i64> {
+    scope.cache().peek().objects.values().flat_map(|service| ports_of(&service.value())).collect()
 }
 
 /// Whether the service gets ports of its own accord.
@@ -110,6 +116,7 @@ pub(super) fn allocate(
     new: &mut Value,
     old: Option<&Value>,
     dry_run: bool,
+    elsewhere: &HashSet<i64>,
     claim: &mut Claim,
 ) -> Result<(), Status> {
     let checks = needs_health_port(new) && !old.is_some_and(needs_health_port);
@@ -119,10 +126,8 @@ pub(super) fn allocate(
     let own: HashSet<i64> = old.map(ports_of).unwrap_or_default();
     let (low, high) = scope.server.config.service_node_port_range;
     let mut reserved = scope.server.reservations.ports.lock();
-    let mut used: HashSet<i64> = reserved.iter().copied().collect();
-    for service in scope.cache().peek().objects.values() {
-        used.extend(ports_of(&service.value()));
-    }
+    let mut used: HashSet<i64> = reserved.union(elsewhere).copied().collect();
+    used.extend(of_services(scope));
     used.retain(|port| !own.contains(port));
     let mut pool = Pool { range: (low.into(), high.into()), used, own, fresh: Vec::new(), dry_run };
     if needs_node_port(new) {
