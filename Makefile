@@ -8,13 +8,15 @@ export CARGO_TERM_PROGRESS_WHEN ?= never
 
 BIN := target/release/portcullis
 ARGS ?=
+SECONDS ?= 600
+TARGETS ?=
 
 # Every tests/NAME/run.sh drives the real binary with a real client: `make test-NAME` runs one. The fastest come first,
 # and the behaviour corpus, which takes minutes, last.
 SUITES := $(filter-out corpus,$(patsubst tests/%/run.sh,%,$(wildcard tests/*/run.sh))) corpus
 
 .PHONY: help deps test-deps guests build build-tests up test test-all test-host test-guests robustness-tool soak bench \
-	fmt lint clean \
+	fuzz fmt lint clean \
 	$(SUITES:%=test-%)
 
 help: ## this list
@@ -70,7 +72,11 @@ soak: ## clients and faults for SECONDS_=14400 seconds, and a checker of what ca
 	tests/robustness/soak.sh
 
 bench: build ## figures, not tests
-	cargo bench --workspace
+	cargo bench --workspace --bench '*'
+
+fuzz: deps ## fuzz every target for SECONDS=600 each, on one core; some of them with TARGETS="cel json"
+	@scripts/deps.sh fuzz
+	@fuzz/run.sh $(SECONDS) $(TARGETS)
 
 fmt: ## format
 	cargo fmt --all

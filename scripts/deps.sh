@@ -3,6 +3,7 @@
 #   deps.sh build        a C compiler (what wasm needs, build-guests.sh installs)
 #   deps.sh build test   also kubectl, helm, the Python and JavaScript clients, an application's manifests and etcd, of known
 #                        versions
+#   deps.sh fuzz         a C++ compiler
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -27,6 +28,11 @@ build_deps() {
     command -v cargo >/dev/null || { echo "deps: a Rust toolchain is needed: https://rustup.rs" >&2; exit 1; }
     command -v cc >/dev/null || missing+=(gcc libc6-dev)
     [ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"
+}
+
+fuzz_deps() {
+    # libFuzzer itself is compiled from its source.
+    command -v c++ >/dev/null || apt_install g++
 }
 
 # npm_package NAME VERSION WHAT: unpacks it into target/tools/npm/<last part of NAME>, unless that version is there
