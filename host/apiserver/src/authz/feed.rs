@@ -61,6 +61,10 @@ pub async fn start(
             continue;
         }
         let Some(cache) = cache(group, version, plural) else { continue };
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = cache.loaded() => {}
+        }
         let (synced, first) = tokio::sync::oneshot::channel();
         let mut watcher = cache.watch(whole(&cache)).await?;
         let (authorizer, shutdown) = (authorizer.clone(), shutdown.clone());

@@ -70,6 +70,25 @@ fn pick(members: &Members<'_>, path: &[String]) -> Option<Box<str>> {
     }
 }
 
+/// Members of an object with the members of those that have been looked into: `spec` is parsed once, however many of its
+/// fields are selectable.
+struct Opened<'a, 'p> {
+    members: &'a Members<'a>,
+    inner: BTreeMap<&'p str, Option<Members<'a>>>,
+}
+
+impl<'p> Opened<'_, 'p> {
+    fn pick(&mut self, path: &'p [String]) -> Option<Box<str>> {
+        match path {
+            [first, rest @ ..] if !rest.is_empty() => {
+                let open = || serde_json::from_str::<Members<'_>>(self.members.get(first.as_str())?.get()).ok();
+                pick(self.inner.entry(first.as_str()).or_insert_with(open).as_ref()?, rest)
+            }
+            path => pick(self.members, path),
+        }
+    }
+}
+
 impl ObjectCodec for JsonCodec {
     fn decode(&self, kv: &KeyValue) -> Result<CachedObject, String> {
         let wire = Wire::new(&kv.value, kv.mod_revision)?;
@@ -79,12 +98,12 @@ impl ObjectCodec for JsonCodec {
             None => Metadata::default(),
         };
         let labels = metadata.labels.unwrap_or_default().into_iter().collect();
-        let field = |field: &SelectableField| {
-            let value = pick(&members, &field.path).or_else(|| pick(&members, &field.fallback));
-            let value = value.unwrap_or_else(|| field.absent.clone());
-            (Arc::clone(&field.name), value)
-        };
-        let fields = self.fields.iter().map(field).collect();
+        let mut opened = Opened { members: &members, inner: BTreeMap::new() };
+        let mut fields = Vec::with_capacity(self.fields.len());
+        for field in &self.fields {
+            let value = opened.pick(&field.path).or_else(|| opened.pick(&field.fallback));
+            fields.push((Arc::clone(&field.name), value.unwrap_or_else(|| field.absent.clone())));
+        }
         let (name, namespace) = (metadata.name.into_owned(), metadata.namespace.into_owned());
         let wire = wire.clone();
         Ok(CachedObject::new(kv, wire, &name, &namespace)

@@ -135,6 +135,12 @@ impl ResourceCache {
         *self.ready.borrow()
     }
 
+    /// Waits until the initial state has been loaded, however long that takes: very many objects take long on a busy machine.
+    pub async fn loaded(&self) {
+        // An error would mean that the cache is gone, which the caller holds.
+        let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+
     /// The revision that the cache has reached: what a bookmark may carry once a watcher has been drained.
     pub fn revision(&self) -> u64 {
         self.state.lock().revision

@@ -126,11 +126,11 @@ impl State {
         let end = if request.end.is_empty() { Bound::Unbounded } else { Bound::Excluded(request.end.as_str()) };
         let bounds = (Bound::Included(request.start.as_str()), end);
         for (key, versions) in self.keys.range::<str, _>(bounds) {
-            let Some(found) = at(versions, revision).and_then(|version| kv(key, version)) else { continue };
+            let Some(version) = at(versions, revision).filter(|version| version.value.is_some()) else { continue };
             if request.count_only || (request.limit > 0 && response.kvs.len() == request.limit) {
                 response.remaining += 1;
             } else {
-                response.kvs.push(found);
+                response.kvs.extend(kv(key, version));
             }
         }
         response.more = !request.count_only && response.remaining > 0;
