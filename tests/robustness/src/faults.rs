@@ -20,7 +20,7 @@ use crate::system::{Server, leader};
 use crate::truth::Truth;
 
 /// What can go wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Fault {
     /// An API server is killed, and started again.
     KillServer,
@@ -110,11 +110,12 @@ impl System {
         faults
     }
 
-    /// Makes faults for a while: each once in turn, then any.
-    pub async fn disturb(&mut self, lasts: Duration, seed: u64, shared: &Shared) -> Result<Vec<Fault>> {
+    /// Makes faults for a while, of those in `only` if there are any: each once in turn, then any.
+    pub async fn disturb(&mut self, lasts: Duration, seed: u64, only: &[Fault], shared: &Shared) -> Result<Vec<Fault>> {
         let mut random = StdRng::seed_from_u64(seed);
         let until = Instant::now() + lasts;
-        let all = self.faults();
+        let mut all = self.faults();
+        all.retain(|fault| only.is_empty() || only.contains(fault));
         let mut made = Vec::new();
         while Instant::now() < until {
             let between = if lasts > Duration::from_secs(120) { 500..6000 } else { 300..1500 };

@@ -60,6 +60,9 @@ pub struct Options {
     /// About how long a client rests between requests, in milliseconds
     #[arg(long, default_value_t = 20)]
     pace: u64,
+    /// Which faults are made; all that can be without it
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<faults::Fault>,
     /// Whether the network between members of etcd is taken apart; the process then has to be in a network namespace of
     /// its own
     #[arg(long)]

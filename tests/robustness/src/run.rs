@@ -199,7 +199,7 @@ pub async fn run(options: Options) -> Result<bool> {
     let watching: Vec<JoinHandle<Record>> =
         watchers.into_iter().map(|watcher| tokio::spawn(watcher.run(stop_watching.subscribe()))).collect();
 
-    let faults = system.disturb(Duration::from_secs(options.seconds), seed, &shared).await?;
+    let faults = system.disturb(Duration::from_secs(options.seconds), seed, &options.only, &shared).await?;
     for api in &system.apis {
         api.ready(Duration::from_secs(60)).await?;
     }
