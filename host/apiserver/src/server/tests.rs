@@ -3,6 +3,7 @@
 mod admission;
 mod conversion;
 mod protobuf;
+mod unsure;
 
 use super::*;
 use std::collections::BTreeMap;
@@ -98,11 +99,17 @@ pub async fn unstarted() -> Fixture {
 }
 
 async fn with_timeout(request_timeout: std::time::Duration) -> Fixture {
+    over(request_timeout, |store| store).await
+}
+
+/// A server over what `wrap` makes of the store.
+async fn over(request_timeout: std::time::Duration, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let config = ServerConfig { data_dir: dir.path().to_owned(), request_timeout, ..ServerConfig::default() };
     let pki = Arc::new(Pki::open(&config).unwrap());
     let tokens = Arc::new(TokenIssuer::new(&config, &pki).unwrap());
     let store = EmbeddedStore::open(&dir.path().join("store"), EmbeddedOptions::default()).await.unwrap();
+    let store = wrap(store);
     let hub = Arc::new(CacheHub::start(store.clone(), HubOptions::default()).await.unwrap());
     let runtime = RuntimeConfig { all: false, switches: BTreeMap::new() };
     let server = ApiServer::new(Parts {
