@@ -273,6 +273,10 @@ impl Store for EtcdStore {
         }
     }
 
+    fn etcd_key(&self, key: &str) -> String {
+        self.keys.outer(key).unwrap_or_else(|_| key.to_owned())
+    }
+
     async fn request_progress(&self) -> Result<(), StoreError> {
         self.progress.request();
         Ok(())

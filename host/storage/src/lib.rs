@@ -21,4 +21,4 @@ pub use error::StoreError;
 pub use store::{
     BatchStream, Event, Expect, KeyValue, RangeRequest, RangeResponse, Sink, Store, StoreWatch, WatchBatch, prefix_end,
 };
-pub use tenant::Tenant;
+pub use tenant::{Tenant, etcd_key};

@@ -65,6 +65,7 @@ fn kv(key: &Arc<str>, version: &Version) -> Option<KeyValue> {
         value: version.value.clone()?,
         create_revision: version.create_revision,
         mod_revision: version.mod_revision,
+        unreadable: None,
     })
 }
 
