@@ -22,8 +22,8 @@ use portcullis_controllers::{ControllersConfig, SigningCa};
 use portcullis_machinery::definition::{Registry, RuntimeConfig as ServedVersions};
 use portcullis_plugins::manager::{ManagerConfig, PluginManager};
 use portcullis_policy::{Runtime, RuntimeConfig};
-use portcullis_storage::cache::{CacheHub, HubOptions};
 use portcullis_storage::Tenant;
+use portcullis_storage::cache::{CacheHub, HubOptions};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 

@@ -4,11 +4,13 @@
 //!   at a past revision, watches from a revision, compaction, time to live.
 //! * [`embedded::EmbeddedStore`] is the engine in the process.
 //! * [`Tenant`] is the logical control plane that a key belongs to. [`Tenant::scope`] narrows a store to it.
+//! * [`archive`] is a store's contents in a file.
 //! * [`cache`] keeps the present state in memory, with every object's wire bytes encoded once, and serves all reads
 //!   and watches.
 
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod cache;
 mod compactor;
 pub mod embedded;

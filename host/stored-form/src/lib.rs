@@ -12,6 +12,7 @@
 
 mod cipher;
 mod config;
+pub mod describe;
 mod encryption;
 mod foreign;
 mod kms;
@@ -21,6 +22,7 @@ mod resource;
 mod secretbox;
 
 pub use config::ConfigError;
+pub use describe::describe;
 pub use encryption::Encryption;
 pub use layer::StoredForm;
 

@@ -95,6 +95,11 @@ impl State {
         Self { revision: 1, ..Self::default() }
     }
 
+    /// The state to restore into: at a revision, without any history before it.
+    pub(super) fn restored_at(revision: u64) -> Self {
+        Self { revision, compacted: revision, ..Self::default() }
+    }
+
     /// The revision to read at.
     pub(super) fn readable(&self, at: Option<u64>) -> Result<u64, StoreError> {
         match at {
@@ -214,6 +219,11 @@ impl State {
             self.keys.iter().flat_map(|(key, versions)| versions.iter().map(move |version| (key, version))).collect();
         all.sort_by_key(|(_, version)| version.mod_revision);
         all
+    }
+
+    /// The present versions, in the order of keys.
+    pub(super) fn present(&self) -> impl Iterator<Item = (&Arc<str>, &Version)> {
+        self.keys.iter().filter_map(|(key, versions)| Some((key, versions.last()?)))
     }
 
     /// Restores a version from a snapshot: no event, since what it replaced is gone.
