@@ -232,7 +232,7 @@ impl Log {
             return Err(StoreError::Corrupt(format!("{}: the log is missing", directory.display())));
         };
         let path = segment_path(directory, segment);
-        let Segment { state, frames, length, sealed, .. } = read_segment(&path)?;
+        let Segment { state, frames, length, sealed, last, .. } = read_segment(&path)?;
         if segment > 1 && frames == 0 {
             return Err(corrupt(&path, 0, "the snapshot is missing"));
         }
