@@ -70,7 +70,7 @@ impl EngineFlags {
 #[derive(Args, Clone, Debug)]
 pub struct StoreFlags {
     #[command(flatten)]
-    engine: EngineFlags,
+    pub engine: EngineFlags,
     /// What is encrypted in the store, and how: a file with an EncryptionConfiguration
     #[arg(long, value_name = "FILE")]
     pub encryption_provider_config: Option<PathBuf>,
