@@ -63,10 +63,10 @@ test_deps() {
             ln -sf ../layer/kubectl/kubectl ../layer/helm/helm bin/)
     fi
     npm_package redis-commander 0.9.0 "the manifests of an application"
-    if [ ! -x target/tools/venv/bin/python ] || ! target/tools/venv/bin/python -c 'import kubernetes, yaml' 2>/dev/null; then
-        echo "deps: installing the Python client"
+    if [ ! -x target/tools/venv/bin/python ] || ! target/tools/venv/bin/python -c 'import kubernetes, yaml, grpc' 2>/dev/null; then
+        echo "deps: installing the Python client, and gRPC for the KMS plugin of the tests"
         python3 -m venv target/tools/venv
-        target/tools/venv/bin/pip install -q --disable-pip-version-check 'kubernetes==36.0.3' 'pyyaml>=6'
+        target/tools/venv/bin/pip install -q --disable-pip-version-check 'kubernetes==36.0.3' 'pyyaml>=6' 'grpcio==1.76.0'
     fi
     javascript_deps
     etcd_deps

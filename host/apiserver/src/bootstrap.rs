@@ -233,7 +233,8 @@ pub async fn ensure(store: &Arc<dyn Store>, registry: &Registry) -> Result<(), B
     for resource in ["roles", "clusterroles", "rolebindings", "clusterrolebindings"] {
         let Some(definition) = registry.resource(GROUP, "v1", resource) else { continue };
         let range = store.range(RangeRequest::prefix(&format!("{}/", definition.storage.prefix))).await?;
-        for kv in range.kvs {
+        // One that cannot be read now is there, and what is there is not made: the write below is refused.
+        for kv in range.kvs.into_iter().filter(|kv| kv.unreadable.is_none()) {
             let key = kv.key.to_string();
             let value = serde_json::from_slice(&kv.value)
                 .map_err(|source| BootstrapError::Malformed { key: key.clone(), source })?;

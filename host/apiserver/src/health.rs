@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
+use futures::future::BoxFuture;
 use http::{HeaderMap, Method, Response};
 use parking_lot::RwLock;
 use portcullis_machinery::status::StatusDetails;
@@ -24,6 +25,8 @@ use crate::server::ApiServer;
 
 /// A check beyond the built-in ones: an error says why it fails.
 pub type Check = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// A check that may have to wait for somebody.
+pub type AsyncCheck = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 /// Further metrics as Prometheus text, such as the plugins' counters.
 pub type MetricsSource = Arc<dyn Fn() -> String + Send + Sync>;
 
@@ -31,6 +34,7 @@ pub type MetricsSource = Arc<dyn Fn() -> String + Send + Sync>;
 #[derive(Default)]
 pub struct Health {
     checks: RwLock<BTreeMap<String, Check>>,
+    async_checks: RwLock<BTreeMap<String, AsyncCheck>>,
     sources: RwLock<Vec<MetricsSource>>,
     /// Whether the caches have been filled once.
     started: AtomicBool,
@@ -42,6 +46,11 @@ impl Health {
     /// Adds a check to `/readyz` (and `/healthz`), or replaces the one of that name.
     pub fn add_check(&self, name: &str, check: Check) {
         self.checks.write().insert(name.to_owned(), check);
+    }
+
+    /// The same for one that may have to wait.
+    pub fn add_async_check(&self, name: &str, check: AsyncCheck) {
+        self.async_checks.write().insert(name.to_owned(), check);
     }
 
     /// Adds metrics to `/metrics`.
@@ -128,6 +137,11 @@ async fn run_checks(server: &ApiServer, probe: &str) -> Vec<(String, Result<(), 
         let checks: Vec<(String, Check)> =
             server.health.checks.read().iter().map(|(name, check)| (name.clone(), check.clone())).collect();
         results.extend(checks.into_iter().map(|(name, check)| (name, check())));
+        let checks: Vec<(String, AsyncCheck)> =
+            server.health.async_checks.read().iter().map(|(name, check)| (name.clone(), check.clone())).collect();
+        for (name, check) in checks {
+            results.push((name, check().await));
+        }
     }
     // Load balancers ask for this one. Liveness does not end with it, so that nobody kills what is finishing its work.
     if probe == "readyz" {

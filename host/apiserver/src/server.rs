@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use portcullis_machinery::definition::Registry;
 use portcullis_machinery::{Status, Value};
 use portcullis_storage::cache::CacheHub;
-use portcullis_storage::{Store, StoreError, Tenant};
+use portcullis_storage::{KeyValue, Store, StoreError, Tenant};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
@@ -206,6 +206,7 @@ impl ApiServer {
             .ok_or_else(|| Status::internal(format!("{plural} are not served")))?;
         let found = self.store.get(&definition.key(namespace, name), None).await;
         let (entry, _) = found.map_err(|error: StoreError| handlers::scope::store_error(&error))?;
+        let entry = entry.map(KeyValue::readable).transpose().map_err(|error| handlers::scope::store_error(&error))?;
         entry.map(|kv| serde_json::from_slice(&kv.value).map_err(Status::internal)).transpose()
     }
 

@@ -2,7 +2,6 @@
 //! registry strategies). Anything that can be data is in the definition instead.
 
 pub mod allocate;
-pub mod convert;
 mod disabled;
 pub mod plugins;
 mod pod;

@@ -11,7 +11,14 @@ mod registry;
 pub use custom::{Conversion, CustomResource, ScalePaths};
 pub use registry::{Group, Registry, RuntimeConfig};
 
+use std::sync::Arc;
+
 use crate::schema::SchemaRef;
+
+/// Every built-in resource in every version, served or not.
+pub fn builtin_definitions() -> &'static [Arc<ResourceDefinition>] {
+    &builtin::DEFINITIONS
+}
 
 /// The eight verbs of an ordinary resource, sorted.
 pub const ALL_VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];

@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod codec;
+pub mod convert;
 pub mod defaults;
 pub mod definition;
 pub mod discovery;

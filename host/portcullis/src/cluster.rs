@@ -22,8 +22,8 @@ use portcullis_controllers::{ControllersConfig, SigningCa};
 use portcullis_machinery::definition::{Registry, RuntimeConfig as ServedVersions};
 use portcullis_plugins::manager::{ManagerConfig, PluginManager};
 use portcullis_policy::{Runtime, RuntimeConfig};
+use portcullis_storage::Tenant;
 use portcullis_storage::cache::{CacheHub, HubOptions};
-use portcullis_storage::{Store, Tenant};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +33,7 @@ use crate::placement::ComponentPolicies;
 use crate::plugin_host::ServerHost;
 use crate::plugin_sync::PluginSync;
 use crate::roles::{self, ServingFlags};
+use crate::store::Opened;
 use crate::{in_process, plugin_cli};
 
 /// How long the workloads of this process get to stop with it.
@@ -122,13 +123,13 @@ impl ApiServerRole {
         // Components compile while the store replays.
         let (store, ()) =
             tokio::join!(self.flags.store.open(&data_dir), PluginSync::load_first_party(&default.manager));
-        let store = store?;
-        let default = default.start(&self.flags, Arc::clone(&store), audit.as_ref(), &shutdown).await?;
+        let opened = store?;
+        let default = default.start(&self.flags, opened.clone(), audit.as_ref(), &shutdown).await?;
         let mut others = Vec::new();
         for tenant in self.flags.tenants()? {
             let prepared = Prepared::new(tenant.clone(), of_tenant(&config, &tenant))?;
             PluginSync::load_first_party(&prepared.manager).await;
-            let scope = tenant.scope(Arc::clone(&store));
+            let scope = Opened { store: tenant.scope(Arc::clone(&opened.store)), ..opened.clone() };
             others.push(prepared.start(&self.flags, scope, audit.as_ref(), &shutdown).await?);
         }
         if let Roles::All(beside) = &roles {
@@ -238,7 +239,7 @@ impl Prepared {
     async fn start(
         self,
         flags: &ServerFlags,
-        store: Arc<dyn Store>,
+        Opened { store, encryption }: Opened,
         audit: Option<&Arc<Audit>>,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<ControlPlane> {
@@ -257,6 +258,9 @@ impl Prepared {
             tokens,
         });
         host.connect(&server);
+        if let Some(encryption) = &encryption {
+            Opened::attach(encryption, &server, shutdown.clone());
+        }
         if let Some(audit) = audit {
             server.attach_audit(Arc::clone(audit));
         }

@@ -174,7 +174,7 @@ impl ServerFlags {
             min_request_timeout: Duration::from_secs(self.min_request_timeout),
             http2_max_streams: self.http2_max_streams_per_connection,
             shutdown_delay: self.shutdown_delay_duration,
-            shared_store: self.store.store == Engine::Etcd,
+            shared_store: self.store.engine.store == Engine::Etcd,
             ..ServerConfig::default()
         })
     }

@@ -13,6 +13,7 @@ mod plugin_host;
 mod plugin_sync;
 mod roles;
 mod store;
+mod store_cli;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ use crate::flags::{ServerFlags, UpFlags};
 use crate::kubelet::KubeletFlags;
 use crate::plugin_cli::PluginCommand;
 use crate::roles::{ControllerManagerFlags, SchedulerFlags};
+use crate::store_cli::StoreCommand;
 
 /// A Kubernetes-compatible control plane in which every decision is a WebAssembly component.
 #[derive(Parser)]
@@ -65,6 +67,9 @@ enum Command {
     /// Work with policy components
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Save, restore, compact and check a store
+    #[command(subcommand)]
+    Store(StoreCommand),
 }
 
 fn main() -> ExitCode {
@@ -80,7 +85,7 @@ fn main() -> ExitCode {
         }
     };
     match runtime.block_on(run(cli.command)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("portcullis: {error:#}");
             ExitCode::FAILURE
@@ -88,9 +93,10 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> anyhow::Result<()> {
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let shutdown = CancellationToken::new();
-    match command {
+    let done = match command {
+        Command::Store(command) => return store_cli::run(command).await,
         Command::Up { server, beside } => {
             stop_on_signals(&shutdown)?;
             ApiServerRole::new(server).run(Roles::All(beside), shutdown).await
@@ -112,7 +118,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
             kubelet::run(flags, shutdown).await
         }
         Command::Plugin(command) => plugin_cli::run(command).await,
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn stop_on_signals(shutdown: &CancellationToken) -> anyhow::Result<()> {

@@ -54,6 +54,11 @@ impl Endpoint {
         self.client.lease_client()
     }
 
+    /// The member's own snapshot of all that it holds.
+    pub(crate) async fn snapshot(&self) -> Result<etcd_client::SnapshotStreaming, etcd_client::Error> {
+        self.client.maintenance_client().snapshot().await
+    }
+
     /// Whether the cluster has raised an alarm (its disk quota is used up, or data is corrupt).
     pub(crate) async fn alarms(&self) -> Result<bool, etcd_client::Error> {
         let (action, all) = (etcd_client::AlarmAction::Get, etcd_client::AlarmType::None);

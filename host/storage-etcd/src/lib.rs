@@ -7,10 +7,12 @@
 //! * [`endpoints`] asks one member until it fails, then the next; [`watch`] goes on at another member where it left off.
 //! * [`revision`] lets all consistent reads that wait share one question; [`progress`] makes watches reach the answer,
 //!   also with versions of etcd whose progress requests cannot be trusted.
+//! * [`archive`] reads and writes the whole contents.
 //! * [`leases`] shares leases between entries with a time to live; [`compactor`] takes turns with other servers.
 
 #![forbid(unsafe_code)]
 
+pub mod archive;
 mod compactor;
 mod endpoints;
 mod failure;
@@ -271,6 +273,10 @@ impl Store for EtcdStore {
             Some(Err(error)) => Err(error),
             _ => Err(StoreError::Unavailable("etcd did not say what it has compacted".into())),
         }
+    }
+
+    fn etcd_key(&self, key: &str) -> String {
+        self.keys.outer(key).unwrap_or_else(|_| key.to_owned())
     }
 
     async fn request_progress(&self) -> Result<(), StoreError> {

@@ -239,5 +239,6 @@ pub(crate) fn entry(keys: &Keys, kv: PbKeyValue) -> Option<KeyValue> {
         value: Bytes::from(kv.value),
         create_revision: number(kv.create_revision),
         mod_revision: number(kv.mod_revision),
+        unreadable: None,
     })
 }

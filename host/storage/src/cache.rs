@@ -28,4 +28,5 @@ pub use json::{JsonCodec, SelectableField};
 pub use object::{CachedObject, ObjectCodec};
 pub use resource::{ResourceCache, Snapshot};
 pub use splice::Wire;
+pub use state::Unreadable;
 pub use watcher::{CacheEvent, EventKind, Filter, WatchItem, WatchRequest, WatchStart, Watcher};

@@ -13,6 +13,7 @@
 
 mod committer;
 mod log;
+pub mod offline;
 mod state;
 #[cfg(test)]
 mod tests;

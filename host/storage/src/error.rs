@@ -41,6 +41,9 @@ pub enum StoreError {
     /// What is stored does not match its checksum, or cannot be what this engine wrote. It was not served.
     #[error("stored data is corrupt: {0}")]
     Corrupt(String),
+    /// What is stored could not be turned into what was written, or the other way round: the layer that encrypts failed.
+    #[error("{0}")]
+    Transform(String),
     /// Another process has the directory open.
     #[error("{0}")]
     Locked(String),

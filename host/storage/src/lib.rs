@@ -4,11 +4,13 @@
 //!   at a past revision, watches from a revision, compaction, time to live.
 //! * [`embedded::EmbeddedStore`] is the engine in the process.
 //! * [`Tenant`] is the logical control plane that a key belongs to. [`Tenant::scope`] narrows a store to it.
+//! * [`archive`] is a store's contents in a file.
 //! * [`cache`] keeps the present state in memory, with every object's wire bytes encoded once, and serves all reads
 //!   and watches.
 
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod cache;
 mod compactor;
 pub mod embedded;
@@ -21,4 +23,4 @@ pub use error::StoreError;
 pub use store::{
     BatchStream, Event, Expect, KeyValue, RangeRequest, RangeResponse, Sink, Store, StoreWatch, WatchBatch, prefix_end,
 };
-pub use tenant::Tenant;
+pub use tenant::{Tenant, etcd_key};

@@ -20,6 +20,22 @@ pub struct KeyValue {
     pub create_revision: u64,
     /// The revision of the write that gave it this value.
     pub mod_revision: u64,
+    /// Why the value is not what was written, where a layer over the engine could not give it back (as when the key that
+    /// it was encrypted with is missing). Whoever reads the value looks at this first; [`Self::readable`] does.
+    pub unreadable: Option<Arc<str>>,
+}
+
+impl KeyValue {
+    /// The entry, if its value could be given back.
+    ///
+    /// # Errors
+    /// [`StoreError::Transform`] if not.
+    pub fn readable(self) -> Result<Self, StoreError> {
+        match &self.unreadable {
+            Some(why) => Err(StoreError::Transform(why.to_string())),
+            None => Ok(self),
+        }
+    }
 }
 
 /// What a write requires of the entry as it is.
@@ -208,6 +224,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// Makes every watch that asked for progress report the revision it has reached soon.
     async fn request_progress(&self) -> Result<(), StoreError>;
+
+    /// Whether the entry that was written at `mod_revision` would be stored in another form if it were written again as it
+    /// is, as when it was encrypted with a key that is no longer the one to write with. Engines store what they are given.
+    async fn is_stale(&self, key: &str, mod_revision: u64) -> Result<bool, StoreError> {
+        let _ = (key, mod_revision);
+        Ok(false)
+    }
+
+    /// The key as it is in etcd, whatever the engine: what an entry's encryption is bound to, so that entries can move
+    /// from one engine to another as they are.
+    fn etcd_key(&self, key: &str) -> String {
+        crate::tenant::etcd_key("/registry/", key)
+    }
 
     /// Whether the store can take writes.
     async fn health(&self) -> Result<(), StoreError>;

@@ -59,6 +59,16 @@ impl Tenant {
     }
 }
 
+/// Where a key of a store is in etcd below a prefix that begins and ends with a slash: the default tenant's keys as
+/// kube-apiserver lays them out, those of the others below `~tenants/`.
+#[must_use]
+pub fn etcd_key(prefix: &str, key: &str) -> String {
+    match key.strip_prefix("/registry/") {
+        Some(rest) => format!("{prefix}{rest}"),
+        None => format!("{prefix}~tenants/{}", key.strip_prefix("/tenants/").unwrap_or(key)),
+    }
+}
+
 /// A store narrowed to one prefix.
 struct Scoped {
     prefix: String,
@@ -155,6 +165,14 @@ impl Store for Scoped {
 
     async fn request_progress(&self) -> Result<(), StoreError> {
         self.store.request_progress().await
+    }
+
+    async fn is_stale(&self, key: &str, mod_revision: u64) -> Result<bool, StoreError> {
+        self.store.is_stale(&self.inner(key), mod_revision).await
+    }
+
+    fn etcd_key(&self, key: &str) -> String {
+        self.store.etcd_key(&self.inner(key))
     }
 
     async fn health(&self) -> Result<(), StoreError> {

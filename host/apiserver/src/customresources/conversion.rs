@@ -7,7 +7,7 @@
 //!
 //! Who converts is the definition's to say ([`Conversion`]): nobody (only the name of the version changes), a component
 //! ([`Converters`]) or a [`webhook`]. The answers of both are held to the same rules ([`review`]). Built-in kinds are
-//! converted by `strategy::convert`.
+//! converted by `convert` of `host/machinery`.
 
 pub mod review;
 pub mod versions;
@@ -27,7 +27,6 @@ use uuid::Uuid;
 use super::codec::selectable;
 use crate::handlers::Scope;
 use crate::server::ApiServer;
-use crate::strategy;
 
 /// How many bytes of objects go into one call: of a component, which has a deadline and bounds on its memory, and of a
 /// webhook.
@@ -227,7 +226,7 @@ pub async fn to_store(scope: &Scope, mut value: Value) -> Result<(Bytes, Value),
         return Ok((codec::encode(&value), value));
     }
     let Some(custom) = &definition.custom else {
-        let stored = strategy::convert::to_storage(definition, value.clone());
+        let stored = portcullis_machinery::convert::to_storage(definition, value.clone());
         return Ok((codec::encode(&stored), value));
     };
     let stored = one(&scope.server, definition, value, &storage_version(definition)).await?;
@@ -270,7 +269,10 @@ async fn convert_by(
     wanted: &str,
 ) -> Result<Vec<Value>, Arc<str>> {
     let Some(custom) = &definition.custom else {
-        return Ok(objects.into_iter().map(|object| strategy::convert::from_storage(definition, object)).collect());
+        return Ok(objects
+            .into_iter()
+            .map(|object| portcullis_machinery::convert::from_storage(definition, object))
+            .collect());
     };
     let Maker::Webhook(config) = maker else {
         let converted = on_the_spot(definition, custom, maker, objects, wanted);

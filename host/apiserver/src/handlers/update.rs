@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::Response;
+use portcullis_machinery::definition::split_api_version;
 use portcullis_machinery::status::{Cause, FieldErrorType};
 use portcullis_machinery::{Status, Value, codec, object};
 use portcullis_storage::cache::CachedObject;
@@ -287,9 +288,11 @@ async fn finish(
     }
     // What a new claim lacks in the store until it is written again, reading it adds: its first change is one in any case.
     let complete = scope.definition.kind != "PersistentVolumeClaim" || existing.create_revision != existing.revision;
-    if complete && same_but_for_times(&new, old) {
+    let unchanged = complete && same_but_for_times(&new, old);
+    if unchanged && !is_stale(scope, existing).await? {
         return Ok(Attempt::Unchanged((*old).clone()));
     }
+    let new = if unchanged { old.clone() } else { new };
     let (bytes, mut answer) = conversion::to_store(scope, new).await?;
     let bytes = strategy::revision::with_text(bytes, text);
     match store.put(&existing.key, bytes, expect, write::time_to_live(scope)).await {
@@ -299,6 +302,17 @@ async fn finish(
         }
         Err(error) => Ok(Attempt::refused(&error)),
     }
+}
+
+/// Whether an object would be stored otherwise if it were written as it is: encrypted with another key, or in the version
+/// that is the stored one now. Writing each object once more is how a cluster moves to either.
+async fn is_stale(scope: &Scope, existing: &CachedObject) -> Result<bool, Status> {
+    let (group, version) = split_api_version(existing.api_version());
+    let storage = &scope.definition.storage;
+    if (group, version) != (storage.group.as_str(), storage.version.as_str()) {
+        return Ok(true);
+    }
+    scope.server.store.is_stale(&existing.key, existing.revision).await.map_err(|error| store_error(&error))
 }
 
 /// Whether the two differ in nothing but the times of field ownership.

@@ -65,7 +65,7 @@ pub(super) async fn read(store: &dyn Store, module: &Value) -> Result<Option<Byt
     let mut bytes = BytesMut::with_capacity(size);
     while let Some((part, _)) = parts.try_next().await? {
         match part {
-            Some(part) => bytes.extend_from_slice(&part.value),
+            Some(part) => bytes.extend_from_slice(&part.readable()?.value),
             None => break,
         }
     }
@@ -125,7 +125,7 @@ pub(super) async fn sweep_once(server: &ApiServer, now: Timestamp) -> Result<(),
     let records = server.store.range(RangeRequest::prefix(&record_key(""))).await?;
     let modules = cache_of(server, definition).snapshot(None).await?;
     let named: Vec<String> = modules.objects.values().map(|module| upload_of(&module.value()).to_owned()).collect();
-    for kv in records.kvs {
+    for kv in records.kvs.into_iter().filter(|kv| kv.unreadable.is_none()) {
         let record: Value = serde_json::from_slice(&kv.value).unwrap_or_default();
         let at = object::str_at(&record, &["at"]).and_then(|at| at.parse::<Timestamp>().ok()).unwrap_or_default();
         let upload = kv.key.rsplit('/').next().unwrap_or_default();

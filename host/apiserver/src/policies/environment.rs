@@ -9,7 +9,7 @@ use portcullis_cel::library::authz::{Authorize, Decision, Query};
 use portcullis_cel::types::DYN;
 use portcullis_cel::{Val, Variables};
 use portcullis_machinery::definition::ResourceDefinition;
-use portcullis_machinery::{Value, object};
+use portcullis_machinery::{Value, convert, object};
 use serde_json::{Map, json};
 
 use super::matching::{Match, is_namespace, resource_of};
@@ -17,7 +17,6 @@ use crate::admission::{AdmissionAttributes, GroupVersionName};
 use crate::authz;
 use crate::context::{RequestInfo, UserInfo};
 use crate::server::ApiServer;
-use crate::strategy::convert;
 
 /// What all policies see of a request.
 pub struct Facts<'r> {

@@ -85,7 +85,11 @@ pub async fn of_binding(
         let value = found.value();
         let converted =
             definition.storage.version != definition.version || definition.storage.group != definition.group;
-        if converted { Arc::new(crate::strategy::convert::from_storage(definition, (*value).clone())) } else { value }
+        if converted {
+            Arc::new(portcullis_machinery::convert::from_storage(definition, (*value).clone()))
+        } else {
+            value
+        }
     };
     let found: Vec<Option<Arc<Value>>> = if reference.name.is_empty() {
         let selector = reference.selector.as_ref().map_err(Clone::clone)?;

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use portcullis_machinery::definition::{Registry, ResourceDefinition};
-use portcullis_machinery::{Status, Value};
+use portcullis_machinery::{Status, Value, convert};
 
 use crate::admission::GroupVersionName;
 use crate::customresources::conversion;
 use crate::server::ApiServer;
-use crate::strategy::convert;
 
 /// The other versions in which a resource's objects are served, in the order in which they are served. The group may be
 /// another one: events are in two.

@@ -240,6 +240,31 @@ impl CacheHub {
         self.hub.progress.wait_consistent().await
     }
 
+    /// Reads resources anew in which there is an object that the store could not give back before and can now, or that is
+    /// another one. Their watchers start over, as they had to when the object became unreadable. Returns whether there is
+    /// such an object still.
+    pub async fn retry_unreadable(&self) -> bool {
+        /// Of so many objects of a resource it is tried.
+        const TRIED: usize = 16;
+        let mut left = false;
+        let store = &self.hub.progress.store;
+        let caches: Vec<_> = self.hub.resources.read().values().map(Arc::clone).collect();
+        for cache in caches {
+            let mut mended = false;
+            for key in cache.untransformed(TRIED) {
+                let found = store.get(&key, None).await;
+                mended |= found.is_ok_and(|(kv, _)| kv.is_none_or(|kv| kv.unreadable.is_none()));
+                left = true;
+            }
+            if mended {
+                tracing::info!(prefix = cache.prefix(), "objects that could not be read can be read now");
+                cache.reset(self.hub.progress.revision());
+                self.begin_load(&cache);
+            }
+        }
+        left
+    }
+
     /// Whether every registered resource has been loaded.
     pub fn is_ready(&self) -> bool {
         self.hub.resources.read().values().all(|cache| cache.is_ready())

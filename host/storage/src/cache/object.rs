@@ -98,7 +98,7 @@ impl CachedObject {
     #[must_use]
     pub fn entry(&self, value: Bytes) -> KeyValue {
         let (create_revision, mod_revision) = (self.create_revision, self.revision);
-        KeyValue { key: Arc::clone(&self.key), value, create_revision, mod_revision }
+        KeyValue { key: Arc::clone(&self.key), value, create_revision, mod_revision, unreadable: None }
     }
 
     /// The value of a label.

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::hub::Progress;
 use super::lane::Lane;
-use super::state::{Decoded, State};
+use super::state::{Decoded, State, Unreadable};
 use super::{
     CacheEvent, CachedObject, EventKind, HubOptions, ObjectCodec, WatchItem, WatchRequest, WatchStart, Watcher,
 };
@@ -28,7 +28,7 @@ pub struct Snapshot {
     /// The objects in the order of their keys.
     pub objects: OrdMap<Arc<str>, Arc<CachedObject>>,
     /// Objects that are stored and cannot be read, by their keys, with the reasons.
-    pub unreadable: OrdMap<Arc<str>, Arc<str>>,
+    pub unreadable: OrdMap<Arc<str>, Unreadable>,
 }
 
 impl Snapshot {
@@ -36,10 +36,13 @@ impl Snapshot {
     /// it is not there, and some delete what belongs to it.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] naming the first object that cannot be read.
+    /// [`StoreError::Corrupt`] or [`StoreError::Transform`], naming the first object that cannot be read.
     pub fn complete(&self, prefix: &str) -> Result<(), StoreError> {
         let range = self.unreadable.range::<_, str>((Bound::Included(prefix), Bound::Unbounded));
         match range.into_iter().next() {
+            Some((key, Unreadable::Transform(why))) if key.starts_with(prefix) => {
+                Err(StoreError::Transform(format!("unable to transform key {key:?}: {why}")))
+            }
             Some((key, why)) if key.starts_with(prefix) => Err(unreadable(key, why)),
             _ => Ok(()),
         }
@@ -60,8 +63,11 @@ impl Snapshot {
     }
 }
 
-fn unreadable(key: &str, why: &str) -> StoreError {
-    StoreError::Corrupt(format!("the object at {key} cannot be read: {why}"))
+fn unreadable(key: &str, why: &Unreadable) -> StoreError {
+    match why {
+        Unreadable::Corrupt(why) => StoreError::Corrupt(format!("the object at {key} cannot be read: {why}")),
+        Unreadable::Transform(why) => StoreError::Transform(why.to_string()),
+    }
 }
 
 /// The cache of one resource.
@@ -125,6 +131,13 @@ impl ResourceCache {
         self.state.lock().end(&self.main);
     }
 
+    /// Some of the objects that the store could not give back, any of them.
+    pub(super) fn untransformed(&self, some: usize) -> Vec<Arc<str>> {
+        let unreadable = self.state.lock().unreadable.clone();
+        let found = unreadable.iter().filter(|(_, why)| matches!(why, Unreadable::Transform(_)));
+        found.take(some).map(|(key, _)| Arc::clone(key)).collect()
+    }
+
     /// The prefix of the resource's keys.
     pub fn prefix(&self) -> &str {
         &self.prefix
@@ -182,7 +195,7 @@ impl ResourceCache {
     ///
     /// # Errors
     /// [`StoreError::FutureRevision`] if that state does not come within three seconds, [`StoreError::Corrupt`] if what is
-    /// stored is no object of the resource.
+    /// stored is no object of the resource, [`StoreError::Transform`] if the store cannot give it back.
     pub async fn get(&self, key: &str, min_revision: Option<u64>) -> Result<Option<Arc<CachedObject>>, StoreError> {
         let look = |state: &mut State| match state.unreadable.get(key) {
             Some(why) => Err(unreadable(key, why)),

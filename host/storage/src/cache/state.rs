@@ -17,7 +17,7 @@ pub(super) enum Decoded {
     Unreadable {
         key: Arc<str>,
         revision: u64,
-        why: Arc<str>,
+        why: Unreadable,
     },
     Delete {
         key: Arc<str>,
@@ -25,13 +25,26 @@ pub(super) enum Decoded {
     },
 }
 
+/// Why an object cannot be read.
+#[derive(Clone, Debug)]
+pub enum Unreadable {
+    /// The bytes are no object of the resource.
+    Corrupt(Arc<str>),
+    /// The store could not give the bytes back. This may change without the entry being written.
+    Transform(Arc<str>),
+}
+
 impl Decoded {
     pub(super) fn of_entry(codec: &dyn ObjectCodec, kv: &KeyValue) -> Self {
-        match codec.decode(kv) {
+        let decoded = match &kv.unreadable {
+            Some(why) => Err(Unreadable::Transform(Arc::clone(why))),
+            None => codec.decode(kv).map_err(|why| Unreadable::Corrupt(Arc::from(why))),
+        };
+        match decoded {
             Ok(object) => Self::Put(Arc::new(object)),
             Err(why) => {
-                tracing::error!(key = &*kv.key, why, "a stored object cannot be read and is not served");
-                Self::Unreadable { key: Arc::clone(&kv.key), revision: kv.mod_revision, why: Arc::from(why) }
+                tracing::error!(key = &*kv.key, ?why, "a stored object cannot be read and is not served");
+                Self::Unreadable { key: Arc::clone(&kv.key), revision: kv.mod_revision, why }
             }
         }
     }
@@ -58,7 +71,7 @@ type Lanes = HashMap<String, Weak<Lane>>;
 pub(super) struct State {
     pub objects: OrdMap<Arc<str>, Arc<CachedObject>>,
     /// Objects whose present version cannot be read, and why.
-    pub unreadable: OrdMap<Arc<str>, Arc<str>>,
+    pub unreadable: OrdMap<Arc<str>, Unreadable>,
     pub revision: u64,
     /// The revision at which the initial state was read; the main lane begins after it.
     pub began: u64,

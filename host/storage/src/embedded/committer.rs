@@ -228,7 +228,8 @@ impl Worker {
         let mod_revision = group.next;
         group.next += 1;
         let create_revision = current.as_ref().map_or(mod_revision, |kv| kv.create_revision);
-        let after = value.clone().map(|value| KeyValue { key: Arc::clone(&key), value, create_revision, mod_revision });
+        let entry = |value| KeyValue { key: Arc::clone(&key), value, create_revision, mod_revision, unreadable: None };
+        let after = value.clone().map(entry);
         group.overlay.insert(Arc::clone(&key), after);
         let version = Version { mod_revision, create_revision, value, expires_at };
         group.writes.push(Staged { key, version, previous: current, reply });

@@ -82,6 +82,13 @@ pub(super) enum NoSnapshot {
     Unknown(StoreError),
 }
 
+impl From<NoSnapshot> for StoreError {
+    fn from(why: NoSnapshot) -> Self {
+        let (NoSnapshot::NotWritten(error) | NoSnapshot::Unknown(error)) = why;
+        error
+    }
+}
+
 fn lock(directory: &Path) -> Result<File, StoreError> {
     let path = directory.join("LOCK");
     let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io(&path))?;
@@ -102,8 +109,9 @@ fn write_format(directory: &Path) -> Result<(), StoreError> {
 struct Segment {
     state: State,
     frames: u64,
-    /// The length of its whole frames.
+    /// The length of its whole frames, and with what is after them.
     length: usize,
+    whole: usize,
     sealed: bool,
     /// The last frame, and where it is.
     last: (usize, Bytes),
@@ -136,7 +144,65 @@ fn read_segment(path: &Path) -> Result<Segment, StoreError> {
     if replay.within_snapshot {
         return Err(corrupt(path, at, "the snapshot has no end"));
     }
-    Ok(Segment { state: replay.state, frames, length: at, sealed, last })
+    Ok(Segment { state: replay.state, frames, length: at, whole: bytes.len(), sealed, last })
+}
+
+/// What reading a directory without opening it came to.
+pub(super) struct Found {
+    pub state: State,
+    pub commits: u64,
+    pub bytes: u64,
+    pub unfinished: u64,
+}
+
+/// Reads what a directory holds, beside a server that may be at work there.
+pub(super) fn read_only(directory: &Path) -> Result<Found, StoreError> {
+    let format_path = directory.join("FORMAT");
+    match fs::read_to_string(&format_path) {
+        Ok(format) if format == FORMAT => {}
+        Ok(format) if format == format1::FORMAT => {
+            return Ok(Found { state: format1::read(directory)?, commits: 0, bytes: 0, unfinished: 0 });
+        }
+        Ok(format) => return Err(unsupported(directory, &format)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(StoreError::Unsupported(format!("there is no store in {}", directory.display())));
+        }
+        Err(error) => return Err(io(&format_path)(error)),
+    }
+    loop {
+        let Some(segment) = numbered(directory, PREFIX)?.pop() else {
+            return Err(StoreError::Corrupt(format!("{}: the log is missing", directory.display())));
+        };
+        let path = segment_path(directory, segment);
+        match read_segment(&path) {
+            Ok(Segment { state, frames, length, whole, .. }) => {
+                if segment > 1 && frames == 0 {
+                    return Err(corrupt(&path, 0, "the snapshot is missing"));
+                }
+                let (bytes, unfinished) = (length as u64, (whole - length) as u64);
+                return Ok(Found { state, commits: frames, bytes, unfinished });
+            }
+            // A new segment has taken its place in between.
+            Err(_) if !path.exists() => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Makes a new directory with a state.
+pub(super) fn write_new(directory: &Path, state: &State) -> Result<(), StoreError> {
+    fs::create_dir_all(directory).map_err(io(directory))?;
+    if fs::read_dir(directory).map_err(io(directory))?.next().is_some() {
+        return Err(StoreError::Unsupported(format!("{} is not empty", directory.display())));
+    }
+    let _lock = lock(directory)?;
+    Log::begin_anew(directory, Some(state))?;
+    write_format(directory)
+}
+
+fn unsupported(directory: &Path, format: &str) -> StoreError {
+    let (found, directory) = (format.trim(), directory.display());
+    StoreError::Unsupported(format!("{directory} is of the format {found:?}, which this version does not read"))
 }
 
 impl Log {
@@ -154,11 +220,7 @@ impl Log {
                 format1::remove(directory)?;
                 tracing::info!(directory = %directory.display(), "the store was brought to the present format");
             }
-            Ok(format) => {
-                let (found, directory) = (format.trim(), directory.display());
-                let message = format!("{directory} is of the format {found:?}, which this version does not read");
-                return Err(StoreError::Unsupported(message));
-            }
+            Ok(format) => return Err(unsupported(directory, &format)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Self::begin_anew(directory, None)?;
                 write_format(directory)?;
@@ -170,7 +232,7 @@ impl Log {
             return Err(StoreError::Corrupt(format!("{}: the log is missing", directory.display())));
         };
         let path = segment_path(directory, segment);
-        let Segment { state, frames, length, sealed, last } = read_segment(&path)?;
+        let Segment { state, frames, length, sealed, last, .. } = read_segment(&path)?;
         if segment > 1 && frames == 0 {
             return Err(corrupt(&path, 0, "the snapshot is missing"));
         }
@@ -243,6 +305,11 @@ impl Log {
     /// Whether a new segment would be much smaller than this one.
     pub(super) fn wants_snapshot(&self) -> bool {
         self.length > self.rotate_at && self.length > self.base.saturating_mul(2)
+    }
+
+    /// The length of the segment.
+    pub(super) fn length(&self) -> u64 {
+        self.length
     }
 
     /// Begins a new segment with a snapshot of the state, and deletes this one.

@@ -65,6 +65,7 @@ fn kv(key: &Arc<str>, version: &Version) -> Option<KeyValue> {
         value: version.value.clone()?,
         create_revision: version.create_revision,
         mod_revision: version.mod_revision,
+        unreadable: None,
     })
 }
 
@@ -92,6 +93,11 @@ impl State {
     /// The state before the first write. As in etcd its revision is 1: readers take 0 for "any".
     pub(super) fn empty() -> Self {
         Self { revision: 1, ..Self::default() }
+    }
+
+    /// The state to restore into: at a revision, without any history before it.
+    pub(super) fn restored_at(revision: u64) -> Self {
+        Self { revision, compacted: revision, ..Self::default() }
     }
 
     /// The revision to read at.
@@ -213,6 +219,11 @@ impl State {
             self.keys.iter().flat_map(|(key, versions)| versions.iter().map(move |version| (key, version))).collect();
         all.sort_by_key(|(_, version)| version.mod_revision);
         all
+    }
+
+    /// The present versions, in the order of keys.
+    pub(super) fn present(&self) -> impl Iterator<Item = (&Arc<str>, &Version)> {
+        self.keys.iter().filter_map(|(key, versions)| Some((key, versions.last()?)))
     }
 
     /// Restores a version from a snapshot: no event, since what it replaced is gone.

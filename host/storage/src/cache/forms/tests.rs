@@ -4,7 +4,13 @@ use crate::cache::{JsonCodec, ObjectCodec};
 
 fn object(version: &str, revision: u64) -> Arc<CachedObject> {
     let value = format!(r#"{{"kind":"K","apiVersion":"{version}","metadata":{{"name":"n"}}}}"#);
-    let kv = KeyValue { key: "/k/n".into(), value: value.into(), create_revision: 1, mod_revision: revision };
+    let kv = KeyValue {
+        key: "/k/n".into(),
+        value: value.into(),
+        create_revision: 1,
+        mod_revision: revision,
+        unreadable: None,
+    };
     Arc::new(JsonCodec::new(&[]).decode(&kv).unwrap())
 }
 

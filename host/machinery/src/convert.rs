@@ -1,9 +1,14 @@
 //! Between a request's version of an object and the one that is stored, for the two built-in kinds that are served in
 //! more than one form by default: events (core and `events.k8s.io`) and horizontal pod autoscalers (v1 and v2).
+//!
+//! [`older`] is about what other servers have stored.
 
-use portcullis_machinery::definition::{ResourceDefinition, api_version};
-use portcullis_machinery::{Value, object};
-use serde_json::{Map, json};
+pub mod older;
+
+use serde_json::{Map, Value, json};
+
+use crate::definition::{ResourceDefinition, api_version};
+use crate::object;
 
 /// Core event fields, and what `events.k8s.io` calls them.
 const EVENT_FIELDS: [(&str, &str); 7] = [
@@ -86,6 +91,12 @@ fn hpa_to_v1(value: &mut Value) {
             continue;
         }
         object::set_at(value, &["metadata", "annotations", annotation], extra.to_string());
+    }
+    // The older version writes numbers that are zero.
+    if let Some(Value::Object(status)) = value.get_mut("status") {
+        for number in ["currentReplicas", "desiredReplicas"] {
+            status.entry(number).or_insert_with(|| 0.into());
+        }
     }
     if let Some(cpu) = cpu {
         object::set_at(value, &["spec", "targetCPUUtilizationPercentage"], cpu);
