@@ -46,6 +46,16 @@ pub(crate) async fn run(context: Context) {
     });
     let add = queue.clone();
     context.services.on_event(move |event| add.add(event.object().key()));
+    let add = queue.clone();
+    Informer::builder(&client, &ENDPOINTS)
+        .label_selector("endpoints.kubernetes.io/managed-by=endpoint-controller")
+        .metadata_only()
+        .start(context.shutdown.clone())
+        .on_event(move |event| {
+            if let InformerEvent::Deleted(endpoints) = event {
+                add.add(endpoints.key());
+            }
+        });
     let (add, services) = (queue.clone(), context.services.clone());
     context.pods.on_event(move |event| {
         let mut pods: Vec<&Object> = vec![event.object()];
@@ -113,6 +123,7 @@ impl Controller {
             match present.iter().position(fits).map(|at| present.remove(at)) {
                 Some(have) => {
                     if have.get("endpoints") == want.get("endpoints") && have.get("ports") == want.get("ports") {
+                        self.tracker.expect(key, &have);
                         continue;
                     }
                     let mut updated = (*have).clone();

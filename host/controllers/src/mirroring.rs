@@ -140,6 +140,9 @@ impl Controller {
         let desired = Desired::of(&endpoints);
         self.report(&endpoints, &desired);
         let changes = changes(&endpoints, &desired.groups, &present);
+        for slice in &present {
+            self.tracker.expect(key, slice);
+        }
         // Endpoints that are about to go get no new slices.
         for slice in changes.create.iter().filter(|_| !endpoints.is_deleting()) {
             match self.client.create(&ENDPOINTSLICES, endpoints.namespace(), slice).await {

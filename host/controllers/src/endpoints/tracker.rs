@@ -54,9 +54,7 @@ impl Tracker {
         let mut services = self.services.lock();
         let slices = services.get_mut(&service_of(slice));
         match event {
-            InformerEvent::Deleted(_) => {
-                slices.and_then(|slices| slices.remove(slice.uid())).is_some_and(|generation| generation.is_some())
-            }
+            InformerEvent::Deleted(_) => slices.and_then(|slices| slices.remove(slice.uid())) != Some(None),
             InformerEvent::Updated { old, .. } if service_of(old) != service_of(slice) => true,
             _ => match slices.and_then(|slices| slices.get(slice.uid())) {
                 Some(Some(generation)) => slice.generation() > *generation,
