@@ -1,10 +1,11 @@
 //! The admission pipeline as the generic handlers see it: mutate, check the object, check the policies.
 //!
 //! The modules here are the part that the host does itself: what has to look at all objects of a kind (limit ranges,
-//! default classes), to count exactly (quotas) or to ask who may do something (signers). All else is components.
+//! default classes), to count exactly (quotas) or to ask who may do something (signers, nodes). All else is components.
 
 pub mod classes;
 pub mod limits;
+pub mod nodes;
 pub mod quota;
 pub mod reinvocation;
 pub mod signing;

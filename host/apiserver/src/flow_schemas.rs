@@ -1,7 +1,7 @@
-//! Whether the priority level that a FlowSchema names is there: its condition `Dangling`.
+//! What flow control is told of the stored schemas and levels, and what it says of them: whether the priority level that a
+//! FlowSchema names is there, its condition `Dangling`.
 //!
-//! Flow control's own bookkeeping, which the reference does beside serving: it applies the condition under a manager of its
-//! own, so that others may own further conditions.
+//! The condition is applied under a manager of its own, so that others may own further conditions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use portcullis_machinery::definition::ResourceDefinition;
 use portcullis_machinery::{Status, Value, object};
-use portcullis_storage::cache::{ResourceCache, WatchItem, WatchRequest, WatchStart, Watcher};
+use portcullis_storage::cache::{ResourceCache, Snapshot, WatchItem, WatchRequest, WatchStart, Watcher};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -77,8 +77,11 @@ async fn settle(
     level_cache: &ResourceCache,
 ) -> Result<(), Status> {
     let mut result = Ok(());
-    let known = level_cache.peek();
-    for cached in schema_cache.peek().objects.values() {
+    let (known, stored) = (level_cache.peek(), schema_cache.peek());
+    let values =
+        |snapshot: &Snapshot| snapshot.objects.values().map(|cached| (*cached.value()).clone()).collect::<Vec<_>>();
+    server.flow.configure(&values(&stored), &values(&known));
+    for cached in stored.objects.values() {
         let schema = cached.value();
         let level = object::str_at(&schema, &["spec", "priorityLevelConfiguration", "name"]).unwrap_or_default();
         let exists = known.objects.contains_key(levels.key("", level).as_str());

@@ -1,4 +1,4 @@
-//! `/healthz`, `/livez`, `/readyz`, `/version`, `/metrics`, and the issuer's discovery documents.
+//! `/healthz`, `/livez`, `/readyz`, `/version`, `/metrics`, `/metrics/slis`, and the issuer's discovery documents.
 
 mod metrics;
 
@@ -118,7 +118,7 @@ const STARTED: [&str; 18] = [
 ];
 
 /// The results of all checks, in order; the store's name is `etcd`, whatever it is, since probes ask for that.
-async fn run_checks(server: &ApiServer, probe: &str) -> Vec<(String, Result<(), String>)> {
+async fn run_checks(server: &ApiServer, probe: &'static str) -> Vec<(String, Result<(), String>)> {
     let mut results = vec![("ping".to_owned(), Ok(())), ("log".to_owned(), Ok(()))];
     let store = store_health(server).await;
     if probe == "readyz" {
@@ -149,12 +149,16 @@ async fn run_checks(server: &ApiServer, probe: &str) -> Vec<(String, Result<(), 
         let ending = if ending { Err("process is shutting down".to_owned()) } else { Ok(()) };
         results.push(("shutdown".to_owned(), ending));
     }
+    for (name, result) in &results {
+        server.health.metrics.check(name, probe, result.is_ok());
+    }
     results
 }
 
 const PLAIN: &str = "text/plain; charset=utf-8";
+const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-async fn probe(server: &ApiServer, probe: &str, check: &str, query: &[(String, String)]) -> Response<Body> {
+async fn probe(server: &ApiServer, probe: &'static str, check: &str, query: &[(String, String)]) -> Response<Body> {
     let results = run_checks(server, probe).await;
     if !check.is_empty() {
         return match results.iter().find(|(name, _)| name == check) {
@@ -256,24 +260,27 @@ pub async fn respond(
     let query = request_info::query_pairs(query);
     let first = path.split('/').nth(1).unwrap_or_default();
     let rest = path.get(first.len() + 1..).unwrap_or_default().trim_start_matches('/');
-    let probed = matches!(first, "healthz" | "livez" | "readyz");
+    let probed = ["healthz", "livez", "readyz"].into_iter().find(|name| *name == first);
     let document = match path.trim_end_matches('/') {
         "/version" => Some(version()),
         "/.well-known/openid-configuration" => Some(server.tokens.openid_configuration(&server.config)),
         "/openid/v1/jwks" => Some(server.tokens.jwks()),
         _ => None,
     };
-    let metrics = path == "/metrics";
-    if !probed && !metrics && document.is_none() {
+    let (metrics, levels) = (path == "/metrics", path == "/metrics/slis");
+    if probed.is_none() && !metrics && !levels && document.is_none() {
         return None;
     }
     let output = negotiate_plain(headers, &query).unwrap_or_default();
-    let is_read = method == Method::GET || (method == Method::HEAD && (probed || metrics));
+    let is_read = method == Method::GET || (method == Method::HEAD && (probed.is_some() || metrics || levels));
     if !is_read {
         return Some(respond::status(&output, &Status::method_not_allowed()));
     }
-    if probed {
-        return Some(probe(server, first, rest, &query).await);
+    if let Some(probed) = probed {
+        return Some(probe(server, probed, rest, &query).await);
+    }
+    if levels {
+        return Some(respond::raw(200, EXPOSITION, server.health.metrics.checks()));
     }
     if metrics {
         let mut text = server.health.metrics.render();
@@ -282,7 +289,7 @@ pub async fn respond(
         for source in sources {
             text.push_str(&source());
         }
-        return Some(respond::raw(200, "text/plain; version=0.0.4; charset=utf-8", text));
+        return Some(respond::raw(200, EXPOSITION, text));
     }
     if !takes_json(headers) {
         let message = "406: Not Acceptable\n\nAvailable representations: application/json";

@@ -2,6 +2,8 @@
 
 use http::Method;
 
+pub mod timeout;
+
 use crate::context::RequestInfo;
 
 /// Parses the query string of a request into decoded pairs, in order.

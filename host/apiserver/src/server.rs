@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use axum::body::Body;
@@ -61,7 +61,7 @@ pub struct ApiServer {
     /// Step 2.
     pub authorizer: Arc<Authorizer>,
     /// Bounds on requests in flight.
-    pub flow: FlowControl,
+    pub flow: Arc<FlowControl>,
     /// Steps 4, 6 and 7.
     pub admission: Arc<dyn Admission>,
     /// Certificates and keys.
@@ -125,8 +125,11 @@ impl ApiServer {
     pub fn new(parts: Parts) -> Arc<Self> {
         let (health, webhooks) = (Health::default(), Webhooks::default());
         health.add_metrics(webhooks.metrics());
+        let flow = FlowControl::new(&parts.config);
+        let of_flow = Arc::clone(&flow);
+        health.add_metrics(Arc::new(move || of_flow.metrics()));
         Arc::new(Self {
-            flow: FlowControl::new(&parts.config),
+            flow,
             health,
             lifecycle: Lifecycle::default(),
             webhooks,
@@ -242,20 +245,20 @@ impl ApiServer {
         };
         let (verb, resource, long) = (cx.info.verb.clone(), cx.info.clone(), is_long_running(&cx.info));
         let in_flight = self.health.metrics.begin(&resource);
+        let allowed = if long { Ok(Duration::MAX) } else { self.time_for(&pairs) };
         let whole = AssertUnwindSafe(self.steps(request, cx, connection, &output)).catch_unwind();
-        let outcome = if long {
-            whole.await
-        } else {
-            match tokio::time::timeout(self.config.request_timeout, whole).await {
+        let outcome = match allowed {
+            Err(status) => Ok(respond::status(&output, &status)),
+            Ok(Duration::MAX) => whole.await,
+            Ok(allowed) => match tokio::time::timeout(allowed, whole).await {
                 Ok(outcome) => outcome,
                 Err(_) => {
-                    let seconds = self.config.request_timeout.as_secs();
                     let message = format!(
-                        "Timeout: request did not complete within the allotted timeout ({seconds}s), it may go on"
+                        "Timeout: request did not complete within the allotted timeout ({allowed:?}), it may go on"
                     );
                     Ok(respond::status(&output, &Status::timeout(message)))
                 }
-            }
+            },
         };
         let panicked = outcome.is_err();
         let mut response = outcome.unwrap_or_else(|_| {
@@ -277,6 +280,19 @@ impl ApiServer {
         drop(in_flight);
         self.health.metrics.observe(&resource, code, started.elapsed());
         response
+    }
+
+    /// How long a request may take that is not long-running: as long as it asks for, and no longer than others.
+    fn time_for(&self, pairs: &[(String, String)]) -> Result<Duration, Status> {
+        let most = self.config.request_timeout;
+        match request_info::first(pairs, "timeout").filter(|text| !text.is_empty()).map(request_info::timeout::parse) {
+            None => Ok(most),
+            Some(Ok(wished)) if wished.is_zero() => Ok(most),
+            Some(Ok(wished)) => Ok(wished.min(most)),
+            Some(Err(error)) => {
+                Err(Status::bad_request(format!("invalid timeout specified in the request URL - {error}")))
+            }
+        }
     }
 
     /// Asks authorization, and tells the audit log what it said.
@@ -307,7 +323,7 @@ impl ApiServer {
     async fn steps(
         self: &Arc<Self>,
         mut request: Request<Body>,
-        mut cx: RequestContext,
+        cx: RequestContext,
         connection: ConnectionInfo,
         output: &Output,
     ) -> Response<Body> {
@@ -337,16 +353,35 @@ impl ApiServer {
         if let Some(record) = &cx.audit {
             record.authenticated(&requestor);
         }
-        let admitted = authn::impersonation::act_as(&self.authorizer, request.headers_mut(), requestor, &cx.info)
-            .and_then(|user| {
-                let place = self.flow.enter(&user, &cx.info)?;
-                self.require(&user, &cx)?;
-                Ok((user, place))
-            });
-        let (user, place) = match admitted {
-            Ok(admitted) => admitted,
+        let user = match authn::impersonation::act_as(&self.authorizer, request.headers_mut(), requestor, &cx.info) {
+            Ok(user) => user,
             Err(status) => return respond::status(output, &status),
         };
+        let mut entry = match self.flow.enter(&user, &cx.info).await {
+            Ok(entry) => entry,
+            Err((entry, status)) => {
+                let mut response = respond::status(output, &status);
+                entry.say(response.headers_mut());
+                return response;
+            }
+        };
+        let mut response = self.admitted(request, cx, user, output).await;
+        drop(entry.place.take());
+        entry.say(response.headers_mut());
+        response
+    }
+
+    /// The steps of a request that was let in.
+    async fn admitted(
+        self: &Arc<Self>,
+        request: Request<Body>,
+        mut cx: RequestContext,
+        user: UserInfo,
+        output: &Output,
+    ) -> Response<Body> {
+        if let Err(status) = self.require(&user, &cx) {
+            return respond::status(output, &status);
+        }
         cx.user = user;
         let request = match self.recorded(request, &cx).await {
             Ok(request) => request,
@@ -361,7 +396,6 @@ impl ApiServer {
             None if cx.info.path.starts_with("//") => respond::page_not_found(),
             None => dispatch::dispatch(self, &cx, request).await,
         };
-        drop(place);
         for value in warnings::headers(&cx.warnings.lock()) {
             response.headers_mut().append(WARNING, value);
         }

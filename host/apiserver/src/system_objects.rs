@@ -206,7 +206,8 @@ fn resource_rule(verbs: &[&str], groups: &[&str], resources: &[&str], cluster: b
     rule
 }
 
-fn flow_control() -> Vec<Value> {
+/// The priority levels and flow schemas that every cluster begins with.
+pub(crate) fn flow_control() -> Vec<Value> {
     let meta = |name: &str| json!({"name": name, "annotations": {"apf.kubernetes.io/autoupdate-spec": "true"}});
     let level = |name: &str, spec: Value| {
         json!({

@@ -123,13 +123,14 @@ impl Walk {
             Json::Object(members) => {
                 for (key, value) in members {
                     let Some(child) = schema.member(key) else { continue };
-                    let below = match schema.properties.contains_key(key) {
-                        true => set.properties.get(key),
-                        false => set.additional.as_deref(),
+                    // A path tells a property from an entry of a map.
+                    let (below, place) = match schema.properties.contains_key(key) {
+                        true => (set.properties.get(key), member_path(path, key)),
+                        false => (set.additional.as_deref(), format!("{path}[{key}]")),
                     };
                     if let Some(below) = below {
                         let before = old.and_then(|old| old.get(key));
-                        self.node(below, value, before, child, &member_path(path, key));
+                        self.node(below, value, before, child, &place);
                     }
                 }
             }

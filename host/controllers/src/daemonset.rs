@@ -72,11 +72,10 @@ pub(crate) async fn run(context: Context) {
     });
     let see = controller.clone();
     context.pods.on_event(move |event| {
-        let pod = event.object();
-        let Some(owner) = pod.controller_of().filter(|owner| owner.str_at(&["kind"]) == "DaemonSet") else { return };
-        let key = portcullis_client::object::object_key(pod.namespace(), owner.str_at(&["name"]));
-        see.control.expectations.see(&key, event);
-        see.queue.add(key);
+        for key in pods::concerned(event, &see.sets, pods::selector_of) {
+            see.control.expectations.see(&key, event);
+            see.queue.add(key);
+        }
     });
     let queue = controller.queue.clone();
     run_workers("daemonset", queue, 2, context.shutdown, move |key| {

@@ -1,7 +1,12 @@
 //! EndpointSlices and Endpoints: which pods are behind a Service.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use portcullis_client::resource::{ENDPOINTS, ENDPOINTSLICES};
-use portcullis_client::{Client, ClientError, DeleteParams, Informer, Object, ObjectExt, WorkQueue, run_workers};
+use portcullis_client::{
+    Client, ClientError, DeleteParams, Informer, InformerEvent, Object, ObjectExt, WorkQueue, run_workers,
+};
 use portcullis_machinery::Value;
 use portcullis_machinery::selector::LabelSelector;
 use serde_json::json;
@@ -10,6 +15,9 @@ use crate::common::{Context, controller_ref, is_over, is_ready};
 
 #[cfg(test)]
 mod tests;
+pub(crate) mod tracker;
+
+use tracker::Tracker;
 
 /// So many endpoints go into one slice (`--max-endpoints-per-slice`).
 const SLICE: usize = 100;
@@ -21,19 +29,37 @@ pub(crate) async fn run(context: Context) {
     let queue: WorkQueue<String> = WorkQueue::new();
     let slices = Informer::builder(&client, &ENDPOINTSLICES)
         .label_selector(&format!("endpointslice.kubernetes.io/managed-by={MANAGER}"))
-        .index("service", |slice| {
-            vec![format!("{}/{}", slice.namespace(), slice.label("kubernetes.io/service-name").unwrap_or(""))]
-        })
+        .index("service", |slice| vec![service_of(slice)])
         .start(context.shutdown.clone());
     context.services.synced().await;
     context.pods.synced().await;
     slices.synced().await;
+    let tracker = Arc::new(Tracker::default());
+    let (add, see) = (queue.clone(), tracker.clone());
+    slices.on_event(move |event| {
+        if see.is_news(event, service_of) {
+            add.add(service_of(event.object()));
+            if let InformerEvent::Updated { old, .. } = event {
+                add.add(service_of(old));
+            }
+        }
+    });
     let add = queue.clone();
     context.services.on_event(move |event| add.add(event.object().key()));
+    let add = queue.clone();
+    Informer::builder(&client, &ENDPOINTS)
+        .label_selector("endpoints.kubernetes.io/managed-by=endpoint-controller")
+        .metadata_only()
+        .start(context.shutdown.clone())
+        .on_event(move |event| {
+            if let InformerEvent::Deleted(endpoints) = event {
+                add.add(endpoints.key());
+            }
+        });
     let (add, services) = (queue.clone(), context.services.clone());
     context.pods.on_event(move |event| {
         let mut pods: Vec<&Object> = vec![event.object()];
-        if let portcullis_client::InformerEvent::Updated { old, .. } = event {
+        if let InformerEvent::Updated { old, .. } = event {
             pods.push(old);
         }
         for service in services.list_namespace(event.object().namespace()) {
@@ -43,11 +69,26 @@ pub(crate) async fn run(context: Context) {
         }
     });
     let (services, pods) = (context.services.clone(), context.pods.clone());
+    let controller = Arc::new(Controller { client, services, pods, slices, tracker, queue: queue.clone() });
     run_workers("endpointslice", queue, 5, context.shutdown, move |key| {
-        let (client, services, pods, slices) = (client.clone(), services.clone(), pods.clone(), slices.clone());
-        async move { sync(&client, &services, &pods, &slices, &key).await }
+        let controller = controller.clone();
+        async move { controller.sync(&key).await }
     })
     .await;
+}
+
+struct Controller {
+    client: Client,
+    services: Informer,
+    pods: Informer,
+    slices: Informer,
+    tracker: Arc<Tracker>,
+    queue: WorkQueue<String>,
+}
+
+/// The key of the Service that a slice belongs to.
+fn service_of(slice: &Value) -> String {
+    format!("{}/{}", slice.namespace(), slice.label("kubernetes.io/service-name").unwrap_or_default())
 }
 
 /// `None` for Services whose endpoints somebody else keeps.
@@ -59,43 +100,53 @@ fn selector_of(service: &Value) -> Option<LabelSelector> {
     Some(LabelSelector::from_map(labels.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap_or("")))))
 }
 
-async fn sync(
-    client: &Client,
-    services: &Informer,
-    pods: &Informer,
-    slices: &Informer,
-    key: &str,
-) -> Result<(), ClientError> {
-    // The slices of a Service that is gone go by their owner reference.
-    let Some(service) = services.get_key(key).filter(|service| !service.is_deleting()) else { return Ok(()) };
-    let Some(selector) = selector_of(&service) else { return Ok(()) };
-    let mut behind: Vec<Object> = pods.list_namespace(service.namespace());
-    behind.retain(|pod| selector.matches_object(pod) && !is_over(pod) && !pod.str_at(&["status", "podIP"]).is_empty());
-    let wanted = slices_of(&service, &behind);
-    let mut present = slices.by_index("service", key);
-    for want in wanted {
-        let fits = |have: &Object| have["addressType"] == want["addressType"];
-        match present.iter().position(fits).map(|at| present.remove(at)) {
-            Some(have) => {
-                if have.get("endpoints") == want.get("endpoints") && have.get("ports") == want.get("ports") {
-                    continue;
+impl Controller {
+    async fn sync(&self, key: &str) -> Result<(), ClientError> {
+        // The slices of a Service that is gone go by their owner reference.
+        let Some(service) = self.services.get_key(key).filter(|service| !service.is_deleting()) else {
+            self.tracker.forget(key);
+            return Ok(());
+        };
+        let Some(selector) = selector_of(&service) else { return Ok(()) };
+        let mut present = self.slices.by_index("service", key);
+        if self.tracker.is_stale(key, &present) {
+            // What was written last has not come back yet; by then there may be nothing to do.
+            self.queue.add_after(key.to_owned(), Duration::from_millis(100));
+            return Ok(());
+        }
+        let mut behind: Vec<Object> = self.pods.list_namespace(service.namespace());
+        behind.retain(|pod| {
+            selector.matches_object(pod) && !is_over(pod) && !pod.str_at(&["status", "podIP"]).is_empty()
+        });
+        for want in slices_of(&service, &behind) {
+            let fits = |have: &Object| have["addressType"] == want["addressType"];
+            match present.iter().position(fits).map(|at| present.remove(at)) {
+                Some(have) => {
+                    if have.get("endpoints") == want.get("endpoints") && have.get("ports") == want.get("ports") {
+                        self.tracker.expect(key, &have);
+                        continue;
+                    }
+                    let mut updated = (*have).clone();
+                    updated["endpoints"] = want["endpoints"].clone();
+                    updated["ports"] = want["ports"].clone();
+                    let updated = self.client.update(&ENDPOINTSLICES, &updated).await?;
+                    self.tracker.expect(key, &updated);
                 }
-                let mut updated = (*have).clone();
-                updated["endpoints"] = want["endpoints"].clone();
-                updated["ports"] = want["ports"].clone();
-                client.update(&ENDPOINTSLICES, &updated).await?;
+                None => match self.client.create(&ENDPOINTSLICES, service.namespace(), &want).await {
+                    Err(error) if error.is_namespace_terminating() => return Ok(()),
+                    created => self.tracker.expect(key, &created?),
+                },
             }
-            None => drop(client.create(&ENDPOINTSLICES, service.namespace(), &want).await?),
         }
-    }
-    for surplus in present {
-        let params = DeleteParams::uid(surplus.uid());
-        match client.delete(&ENDPOINTSLICES, surplus.namespace(), surplus.name(), &params).await {
-            Err(error) if !error.is_not_found() => return Err(error),
-            _ => {}
+        for surplus in present {
+            let params = DeleteParams::uid(surplus.uid());
+            match self.client.delete(&ENDPOINTSLICES, surplus.namespace(), surplus.name(), &params).await {
+                Err(error) if !error.is_not_found() => return Err(error),
+                _ => self.tracker.expect_deletion(key, &surplus),
+            }
         }
+        write_endpoints(&self.client, &service, &behind).await
     }
-    write_endpoints(client, &service, &behind).await
 }
 
 /// The port of a pod that a Service port leads to; `None` if the pod has no port of that name.

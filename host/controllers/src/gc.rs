@@ -21,6 +21,9 @@ use crate::namespace::discover;
 
 #[cfg(test)]
 mod tests;
+mod verdict;
+
+use verdict::{Owner, Verdict, judge, unblocked};
 
 /// How often discovery is asked for new resources.
 const DISCOVERY: Duration = Duration::from_secs(30);
@@ -61,44 +64,6 @@ pub(crate) async fn run(context: Context) {
         () = work => {}
         () = refresh => {}
     }
-}
-
-/// What is to become of an object.
-#[derive(Debug, PartialEq)]
-enum Verdict {
-    Keep,
-    /// Some owners are gone (their uids), others remain.
-    DropOwners(Vec<String>),
-    Delete(Propagation),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Owner {
-    Present,
-    Gone,
-    /// Present, and being deleted in the foreground: it waits for this object if the reference blocks.
-    WaitsForUs,
-}
-
-fn judge(object: &Value, owners: &[(String, Owner)]) -> Verdict {
-    let of = |state: Owner| owners.iter().filter(move |(_, owner)| *owner == state).map(|(uid, _)| uid.clone());
-    let (gone, waiting): (Vec<String>, Vec<String>) = (of(Owner::Gone).collect(), of(Owner::WaitsForUs).collect());
-    if owners.is_empty() || gone.is_empty() && waiting.is_empty() {
-        return Verdict::Keep;
-    }
-    if of(Owner::Present).next().is_some() {
-        return Verdict::DropOwners(gone.into_iter().chain(waiting).collect());
-    }
-    let has = |name: &str| object.list_at(&["metadata", "finalizers"]).iter().any(|finalizer| finalizer == name);
-    if !waiting.is_empty() {
-        return Verdict::Delete(Propagation::Foreground);
-    }
-    // What the object itself was asked for before stays as it was.
-    Verdict::Delete(match (has(ORPHAN), has(FOREGROUND)) {
-        (true, _) => Propagation::Orphan,
-        (_, true) => Propagation::Foreground,
-        _ => Propagation::Background,
-    })
 }
 
 impl Collector {
@@ -157,14 +122,12 @@ impl Collector {
                     self.queue.add(dependent.0);
                 }
                 // An owner that is deleted in the foreground may have waited for this one.
-                for owner in object.owner_references() {
-                    if let Some((resource, _)) = self.monitor_of(owner) {
-                        let namespace = if resource.namespaced { object.namespace() } else { "" };
-                        self.queue.add((resource, namespace.to_owned(), owner.str_at(&["name"]).to_owned()));
-                    }
-                }
+                self.wake(object.owner_references().iter(), object.namespace());
             }
             InformerEvent::Added(_) | InformerEvent::Updated { .. } => {
+                if let InformerEvent::Updated { old, new } = event {
+                    self.wake(unblocked(old, new), object.namespace());
+                }
                 if !object.owner_references().is_empty() || object.is_deleting() {
                     self.queue.add(key(object));
                 }
@@ -174,6 +137,16 @@ impl Collector {
                         self.queue.add(dependent.0);
                     }
                 }
+            }
+        }
+    }
+
+    /// Has owners looked at again.
+    fn wake<'a>(&self, owners: impl Iterator<Item = &'a Value>, namespace: &str) {
+        for owner in owners {
+            if let Some((resource, _)) = self.monitor_of(owner) {
+                let namespace = if resource.namespaced { namespace } else { "" };
+                self.queue.add((resource, namespace.to_owned(), owner.str_at(&["name"]).to_owned()));
             }
         }
     }
@@ -215,14 +188,24 @@ impl Collector {
         for owner in object.owner_references() {
             owners.push((owner.str_at(&["uid"]).to_owned(), self.state_of(owner, namespace).await?));
         }
-        match judge(&object, &owners) {
+        let dependents = self.dependents(object.uid());
+        match judge(&object, &owners, !dependents.is_empty()) {
             Verdict::Keep => Ok(()),
             Verdict::DropOwners(uids) => self.drop_owners(key, &object, &uids).await,
             Verdict::Delete(propagation) => {
+                let waits = |dependent: &Object| dependent.is_deleting() && has_finalizer(dependent, FOREGROUND);
+                let mut version = object.resource_version().to_owned();
+                // Objects that wait for each other in a circle would wait for ever: here the circle is opened.
+                if propagation == Propagation::Foreground && dependents.iter().any(|(_, found)| waits(found)) {
+                    match self.unblock_owners(key, &object).await? {
+                        Some(changed) => version = changed.resource_version().to_owned(),
+                        None => return Ok(()),
+                    }
+                }
                 // The version makes sure that no owner was added since.
                 let params = DeleteParams {
                     propagation: Some(propagation),
-                    resource_version: Some(object.resource_version().to_owned()),
+                    resource_version: Some(version),
                     ..DeleteParams::uid(object.uid())
                 };
                 match self.client.delete(resource, namespace, name, &params).await {
@@ -230,6 +213,22 @@ impl Collector {
                     other => other.map(drop),
                 }
             }
+        }
+    }
+
+    /// Has no owner wait for the object any more; the object as it is then, if it is there.
+    async fn unblock_owners(&self, key: &Key, object: &Value) -> Result<Option<Value>, ClientError> {
+        let (resource, namespace, name) = key;
+        let mut owners = object.owner_references().to_vec();
+        for owner in &mut owners {
+            owner["blockOwnerDeletion"] = false.into();
+        }
+        let patch = json!({"metadata": {
+            "uid": object.uid(), "resourceVersion": object.resource_version(), "ownerReferences": owners,
+        }});
+        match self.client.patch(resource, namespace, name, "", PatchType::Merge, &patch).await {
+            Err(error) if error.is_not_found() => Ok(None),
+            other => other.map(Some),
         }
     }
 

@@ -101,15 +101,14 @@ pub(crate) fn is_finished(job: &Value) -> bool {
 impl Controller {
     fn pod_event(&self, event: &InformerEvent) {
         let pod = event.object();
-        let Some(owner) = pod.controller_of().filter(|owner| owner.str_at(&["kind"]) == "Job") else { return };
-        let key = portcullis_client::object::object_key(pod.namespace(), owner.str_at(&["name"]));
-        self.control.expectations.see(&key, event);
-        if matches!(event, InformerEvent::Deleted(_)) || !has_finalizer(pod) {
-            if let Some(released) = self.released.lock().get_mut(&key) {
+        let is_counted = matches!(event, InformerEvent::Deleted(_)) || !has_finalizer(pod);
+        for key in pods::concerned(event, &self.jobs, pods::selector_of) {
+            self.control.expectations.see(&key, event);
+            if is_counted && let Some(released) = self.released.lock().get_mut(&key) {
                 released.remove(pod.uid());
             }
+            self.queue.add(key);
         }
-        self.queue.add(key);
     }
 
     async fn sync(&self, key: &str) -> Result<(), ClientError> {

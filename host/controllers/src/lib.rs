@@ -15,6 +15,7 @@ mod disruption;
 mod endpoints;
 mod gc;
 mod job;
+mod mirroring;
 mod namespace;
 mod node_lifecycle;
 mod pods;
@@ -85,6 +86,7 @@ pub async fn run(client: Client, config: ControllersConfig, shutdown: Cancellati
         "certificatesigningrequest-cleaner-controller" => certificates::clean(context.clone());
         "node-lifecycle-controller" => node_lifecycle::run(context.clone());
         "endpointslice-controller" => endpoints::run(context.clone());
+        "endpointslice-mirroring-controller" => mirroring::run(context.clone());
         "garbage-collector-controller" => gc::run(context.clone());
         "validatingadmissionpolicy-status-controller" => policy_status::run(context.clone());
         "resourcequota-controller" => resource_quota::run(context.clone());

@@ -1,8 +1,9 @@
 //! Namespaces on their way out: everything in them is deleted first, whatever resources there are.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use portcullis_client::resource::NAMESPACES;
+use portcullis_client::resource::{NAMESPACES, PODS};
 use portcullis_client::{
     Client, ClientError, DeleteParams, ListParams, ObjectExt, Propagation, Resource, WorkQueue, run_workers,
 };
@@ -84,46 +85,24 @@ async fn finish(client: &Client, name: &str) -> Result<bool, ClientError> {
     if !namespace.is_deleting() || !ours {
         return Ok(true);
     }
-    let (resources, mut problems) = discover(client).await?;
-    let discovery_failed = problems.clone();
-    let mut remaining: Vec<String> = Vec::new();
-    let mut finalizers: std::collections::BTreeMap<String, usize> = Default::default();
-    let selection = ListParams::default();
-    for (resource, verbs) in &resources {
+    let (resources, undiscovered) = discover(client).await?;
+    let mut left = Left::default();
+    let content = resources.iter().filter(|(resource, verbs)| {
         let can = |verb: &str| verbs.iter().any(|known| known == verb);
-        if !resource.namespaced || !can("list") || !(can("delete") || can("deletecollection")) {
-            continue;
-        }
-        let params = ListParams { metadata_only: true, ..ListParams::default() };
-        let before = client.list_all(resource, name, &params).await?;
-        if before.items.is_empty() {
-            continue;
-        }
-        let delete = DeleteParams { propagation: Some(Propagation::Background), ..DeleteParams::default() };
-        if can("deletecollection") {
-            if let Err(error) = client.delete_collection(resource, name, &selection, &delete).await {
-                problems.push(format!("{resource}: {error}"));
-            }
-        } else {
-            for item in &before.items {
-                match client.delete(resource, name, item.name(), &delete).await {
-                    Err(error) if !error.is_not_found() => problems.push(format!("{resource}: {error}")),
-                    _ => {}
-                }
-            }
-        }
-        let after = client.list_all(resource, name, &params).await?;
-        if !after.items.is_empty() {
-            remaining.push(format!("{resource} has {} resource instances", after.items.len()));
-        }
-        for finalizer in after.items.iter().flat_map(|item| item.list_at(&["metadata", "finalizers"])) {
-            *finalizers.entry(finalizer.as_str().unwrap_or("").to_owned()).or_default() += 1;
+        resource.namespaced && can("list") && (can("delete") || can("deletecollection"))
+    });
+    // Pods go first: what they use while they end, such as policies about the network, is there until they are gone.
+    let (pods, others): (Vec<_>, Vec<_>) = content.partition(|(resource, _)| *resource == PODS);
+    for (resource, verbs) in pods {
+        left.delete(client, resource, verbs, name).await?;
+    }
+    if left.is_nothing() {
+        for (resource, verbs) in others {
+            left.delete(client, resource, verbs, name).await?;
         }
     }
-    let failures = problems.split_off(discovery_failed.len());
-    let done = remaining.is_empty() && failures.is_empty() && discovery_failed.is_empty();
-    if !done {
-        report(client, namespace, &remaining, &finalizers, &failures, &discovery_failed).await?;
+    if !left.is_nothing() || !undiscovered.is_empty() {
+        report(client, namespace, &left, &undiscovered).await?;
         return Ok(false);
     }
     let mut finalized = namespace;
@@ -136,48 +115,107 @@ async fn finish(client: &Client, name: &str) -> Result<bool, ClientError> {
     }
 }
 
+/// What there still is in a namespace after a pass.
+#[derive(Default)]
+struct Left {
+    /// How many objects of a resource.
+    remaining: Vec<String>,
+    /// How many of them have a finalizer.
+    finalizers: BTreeMap<String, usize>,
+    /// What went wrong.
+    failures: Vec<String>,
+}
+
+impl Left {
+    fn is_nothing(&self) -> bool {
+        self.remaining.is_empty() && self.failures.is_empty()
+    }
+
+    /// Deletes the objects of a resource, and notes those that are not gone at once.
+    async fn delete(
+        &mut self,
+        client: &Client,
+        resource: &Resource,
+        verbs: &[String],
+        namespace: &str,
+    ) -> Result<(), ClientError> {
+        let params = ListParams { metadata_only: true, ..ListParams::default() };
+        let before = client.list_all(resource, namespace, &params).await?;
+        if before.items.is_empty() {
+            return Ok(());
+        }
+        let delete = DeleteParams { propagation: Some(Propagation::Background), ..DeleteParams::default() };
+        if verbs.iter().any(|verb| verb == "deletecollection") {
+            if let Err(error) = client.delete_collection(resource, namespace, &ListParams::default(), &delete).await {
+                self.failures.push(format!("{resource}: {error}"));
+            }
+        } else {
+            for item in &before.items {
+                match client.delete(resource, namespace, item.name(), &delete).await {
+                    Err(error) if !error.is_not_found() => self.failures.push(format!("{resource}: {error}")),
+                    _ => {}
+                }
+            }
+        }
+        let after = client.list_all(resource, namespace, &params).await?.items;
+        if !after.is_empty() {
+            let (plural, group, count) = (&resource.plural, &resource.group, after.len());
+            self.remaining.push(format!("{plural}.{group} has {count} resource instances"));
+        }
+        for finalizer in after.iter().flat_map(|item| item.list_at(&["metadata", "finalizers"])) {
+            *self.finalizers.entry(finalizer.as_str().unwrap_or("").to_owned()).or_default() += 1;
+        }
+        Ok(())
+    }
+}
+
 /// Writes the conditions that tell what a namespace still waits for.
 async fn report(
     client: &Client,
     mut namespace: Value,
-    remaining: &[String],
-    finalizers: &std::collections::BTreeMap<String, usize>,
-    failures: &[String],
-    discovery: &[String],
+    left: &Left,
+    undiscovered: &[String],
 ) -> Result<(), ClientError> {
     let held: Vec<String> =
-        finalizers.iter().map(|(name, count)| format!("{name} in {count} resource instances")).collect();
+        left.finalizers.iter().map(|(name, count)| format!("{name} in {count} resource instances")).collect();
     let mut conditions = namespace.list_at(&["status", "conditions"]).to_vec();
     let now = portcullis_client::time::now();
     let mut changed = false;
     for (kind, problems, reasons, good, intro) in [
         (
             "NamespaceDeletionDiscoveryFailure",
-            discovery,
+            undiscovered,
             ("DiscoveryFailed", "ResourcesDiscovered"),
             "All resources successfully discovered",
-            "Discovery failed for some groups: ",
+            format!("Discovery failed for some groups, {} failing: ", undiscovered.len()),
+        ),
+        (
+            "NamespaceDeletionGroupVersionParsingFailure",
+            Default::default(),
+            ("GroupVersionParsingFailed", "ParsedGroupVersions"),
+            "All legacy kube types successfully parsed",
+            String::new(),
         ),
         (
             "NamespaceDeletionContentFailure",
-            failures,
+            left.failures.as_slice(),
             ("ContentDeletionFailed", "ContentDeleted"),
             "All content successfully deleted, may be waiting on finalization",
-            "Failed to delete all resource types: ",
+            format!("Failed to delete all resource types, {} remaining: ", left.failures.len()),
         ),
         (
             "NamespaceContentRemaining",
-            remaining,
+            left.remaining.as_slice(),
             ("SomeResourcesRemain", "ContentRemoved"),
             "All content successfully removed",
-            "Some resources are remaining: ",
+            "Some resources are remaining: ".to_owned(),
         ),
         (
             "NamespaceFinalizersRemaining",
             held.as_slice(),
             ("SomeFinalizersRemain", "ContentHasNoFinalizers"),
             "All content-preserving finalizers finished",
-            "Some content in the namespace has finalizers remaining: ",
+            "Some content in the namespace has finalizers remaining: ".to_owned(),
         ),
     ] {
         let (status, reason, message) = if problems.is_empty() {

@@ -7,9 +7,10 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use portcullis_client::object::object_key;
 use portcullis_client::resource::PODS;
 use portcullis_client::{
-    Client, ClientError, DeleteParams, EventRecorder, EventType, InformerEvent, Object, ObjectExt, PatchType,
+    Client, ClientError, DeleteParams, EventRecorder, EventType, Informer, InformerEvent, Object, ObjectExt, PatchType,
 };
 use portcullis_machinery::Value;
 use portcullis_machinery::selector::LabelSelector;
@@ -195,6 +196,49 @@ impl PodControl {
             other => other.map(drop),
         }
     }
+}
+
+/// The keys of the owners that an event of a pod concerns: its controller, the one that it had before, and those that
+/// would have it if it is an orphan.
+pub(crate) fn concerned(
+    event: &InformerEvent,
+    owners: &Informer,
+    selector_of: impl Fn(&Value) -> Option<LabelSelector>,
+) -> Vec<String> {
+    let namespace = event.object().namespace();
+    keys_of(event, &owners.resource().kind, || owners.list_namespace(namespace), selector_of)
+}
+
+fn keys_of(
+    event: &InformerEvent,
+    kind: &str,
+    owners: impl FnOnce() -> Vec<Object>,
+    selector_of: impl Fn(&Value) -> Option<LabelSelector>,
+) -> Vec<String> {
+    let pod = event.object();
+    let key_of = |pod: &Value| {
+        let owner = pod.controller_of().filter(|owner| owner.str_at(&["kind"]) == kind)?;
+        Some(object_key(pod.namespace(), owner.str_at(&["name"])))
+    };
+    let mut keys: Vec<String> = key_of(pod).into_iter().collect();
+    if let InformerEvent::Updated { old, .. } = event {
+        let before = key_of(old).filter(|key| !keys.contains(key));
+        keys.extend(before);
+    }
+    if pod.controller_of().is_none() && !matches!(event, InformerEvent::Deleted(_)) {
+        let fits = |owner: &Object| selector_of(owner).is_some_and(|selector| selector.matches_object(pod));
+        for owner in owners().iter().filter(|owner| fits(owner)) {
+            if !keys.contains(&owner.key()) {
+                keys.push(owner.key());
+            }
+        }
+    }
+    keys
+}
+
+/// The selector of an owner, as most kinds have it.
+pub(crate) fn selector_of(owner: &Value) -> Option<LabelSelector> {
+    LabelSelector::from_object(Some(owner.at(&["spec", "selector"])?)).ok()
 }
 
 /// A pod of this template that its owner controls, without a name.

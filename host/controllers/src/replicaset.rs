@@ -76,22 +76,10 @@ fn selector_of(set: &Value) -> Option<LabelSelector> {
 
 impl Controller {
     fn pod_event(&self, event: &InformerEvent) {
-        let pod = event.object();
-        let owner = pod.controller_of().filter(|owner| owner.str_at(&["kind"]) == self.resource.kind);
-        let Some(owner) = owner else {
-            // An orphan may fit a set that is short of pods.
-            if pod.controller_of().is_none() && !matches!(event, InformerEvent::Deleted(_)) {
-                for set in self.sets.list_namespace(pod.namespace()) {
-                    if selector_of(&set).is_some_and(|selector| selector.matches_object(pod)) {
-                        self.queue.add(set.key());
-                    }
-                }
-            }
-            return;
-        };
-        let key = portcullis_client::object::object_key(pod.namespace(), owner.str_at(&["name"]));
-        self.control.expectations.see(&key, event);
-        self.queue.add(key);
+        for key in pods::concerned(event, &self.sets, selector_of) {
+            self.control.expectations.see(&key, event);
+            self.queue.add(key);
+        }
     }
 
     async fn sync(&self, key: &str) -> Result<(), ClientError> {

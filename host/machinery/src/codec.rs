@@ -42,7 +42,7 @@ pub struct Decoded {
     /// The object; of a key that was there twice, the last value.
     pub object: Value,
     /// What strict validation refuses and lenient validation warns of, in the order of the body:
-    /// `unknown field "spec.foo"`, `duplicate field "spec.replicas"`.
+    /// `unknown field "spec.foo"`, `duplicate field "spec.replicas"`; of YAML, `line 9: key "foo" already set in map`.
     pub strict_errors: Vec<String>,
 }
 
@@ -94,13 +94,21 @@ pub fn strict_errors(body: &[u8], media: Media, duplicate: Vec<String>, unknown:
             path.strip_prefix(unknown).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         })
     };
-    let mut errors: Vec<String> = duplicate.into_iter().filter(|error| !inside(path_of(error))).collect();
+    let mut errors: Vec<String> = match media {
+        Media::Yaml if !duplicate.is_empty() => vec![yaml_errors(&duplicate)],
+        _ => duplicate.into_iter().filter(|error| !inside(path_of(error))).collect(),
+    };
     errors.extend(unknown);
     if errors.len() > 1 && media == Media::Json {
         let places = parse::places(body, errors.iter().map(|error| path_of(error).to_owned()));
         errors.sort_by_key(|error| places.get(path_of(error)).copied().unwrap_or(usize::MAX));
     }
     errors
+}
+
+/// What strict validation says of the keys that are doubled in YAML: one text for all of them.
+pub fn yaml_errors(lines: &[String]) -> String {
+    format!("yaml: unmarshal errors:\n  {}", lines.join("\n  "))
 }
 
 /// 400 for [`FieldValidation::Strict`].

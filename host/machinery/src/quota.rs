@@ -142,6 +142,11 @@ pub fn constraints(group: &str, resource: &str, names: &BTreeSet<String>, object
     if (group, resource) == ("", "pods") { pod::constraints(names, object) } else { Ok(()) }
 }
 
+/// Whether a pod has a deadline, and so is in the scope `Terminating`.
+pub fn is_terminating(pod: &Value) -> bool {
+    pod::is_terminating(pod)
+}
+
 /// Whether the object is in all of a quota's scopes (`spec.scopes` and `spec.scopeSelector`).
 pub fn in_scope(quota_spec: &Value, group: &str, resource: &str, object: &Value) -> bool {
     let scopes = object::list_at(quota_spec, &["scopes"]).iter().filter_map(Value::as_str);

@@ -1,6 +1,6 @@
 //! What the scheduler knows of nodes and of the pods on them, assumed ones included.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -22,6 +22,14 @@ struct State {
     nodes: BTreeMap<Arc<str>, NodeInfo>,
     /// Where each pod counts, by uid.
     pods: HashMap<String, Placed>,
+    /// Pods that wait for a node where room is being made for them, by uid.
+    nominated: HashMap<String, Nominated>,
+}
+
+struct Nominated {
+    node: Arc<str>,
+    priority: i64,
+    requests: Amounts,
 }
 
 #[derive(Default)]
@@ -92,13 +100,45 @@ impl Cache {
         }
     }
 
+    /// Keeps room on a node for a pod that waits, as its status says; none if it names no node.
+    pub(crate) fn nominate(&self, pod: &Object, node: &str) {
+        let mut state = self.state.lock();
+        if node.is_empty() {
+            state.nominated.remove(pod.uid());
+            return;
+        }
+        let nominated = Nominated { node: node.into(), priority: priority(pod), requests: pod_requests(pod) };
+        state.nominated.insert(pod.uid().to_owned(), nominated);
+    }
+
+    /// The uids of pods of a lower priority for which room is kept on a node.
+    pub(crate) fn nominated_below(&self, node: &str, priority: i64) -> Vec<String> {
+        let state = self.state.lock();
+        let found = state.nominated.iter().filter(|(_, pod)| &*pod.node == node && pod.priority < priority);
+        found.map(|(uid, _)| uid.clone()).collect()
+    }
+
+    /// The pods of a lower priority on each of these nodes.
+    pub(crate) fn pods_below(&self, names: &[Arc<str>], below: i64) -> Vec<Vec<Object>> {
+        let state = self.state.lock();
+        let on = |name: &Arc<str>| {
+            let pods = state.nodes.get(name).into_iter().flat_map(|info| info.pods.values());
+            pods.filter(|pod| priority(pod) < below).cloned().collect()
+        };
+        names.iter().map(on).collect()
+    }
+
     /// A pod that the API says is on a node; confirms an assumption.
     pub(crate) fn set_pod(&self, pod: &Object) {
-        self.state.lock().add_pod(pod, pod.str_at(&["spec", "nodeName"]), false);
+        let mut state = self.state.lock();
+        state.nominated.remove(pod.uid());
+        state.add_pod(pod, pod.str_at(&["spec", "nodeName"]), false);
     }
 
     pub(crate) fn remove_pod(&self, uid: &str) {
-        self.state.lock().remove_pod(uid);
+        let mut state = self.state.lock();
+        state.nominated.remove(uid);
+        state.remove_pod(uid);
     }
 
     /// Counts a pod on a node before the API says so. False if it counts somewhere already.
@@ -124,23 +164,33 @@ impl Cache {
         self.state.lock().pods.contains_key(uid)
     }
 
-    /// The nodes, in the order of their names, with columns for these resources.
-    pub(crate) fn snapshot(&self, resources: &[String]) -> Snapshot {
+    /// The nodes, in the order of their names, with columns for these resources, as they are for a pod: room that is
+    /// kept for others of its priority or of a higher one is not there for it.
+    pub(crate) fn snapshot(&self, resources: &[String], pod: &Value) -> Snapshot {
         let state = self.state.lock();
+        let mut kept: HashMap<&Arc<str>, Amounts> = HashMap::new();
+        for (uid, nominated) in &state.nominated {
+            if uid != pod.uid() && nominated.priority >= priority(pod) && !state.pods.contains_key(uid) {
+                add(kept.entry(&nominated.node).or_default(), &nominated.requests);
+            }
+        }
         let present: Vec<_> = state
             .nodes
             .iter()
             .filter_map(|(name, info)| info.node.clone().map(|node| (name.clone(), node, info)))
             .collect();
-        let column = |of: fn(&NodeInfo) -> &Amounts| {
-            resources
-                .iter()
-                .flat_map(|name| present.iter().map(move |(_, _, info)| of(info).get(name).copied().unwrap_or(0)))
-                .collect()
+        let column = |of: &dyn Fn(&Arc<str>, &NodeInfo, &str) -> i64| {
+            let row = |resource: &String| present.iter().map(|(name, _, info)| of(name, info, resource)).collect();
+            resources.iter().flat_map(|resource| -> Vec<i64> { row(resource) }).collect()
+        };
+        let amount = |amounts: Option<&Amounts>, resource: &str| {
+            amounts.and_then(|amounts| amounts.get(resource)).copied().unwrap_or(0)
         };
         Snapshot {
-            allocatable: column(|info| &info.allocatable),
-            requested: column(|info| &info.requested),
+            allocatable: column(&|_, info, resource| amount(Some(&info.allocatable), resource)),
+            requested: column(&|name, info, resource| {
+                amount(Some(&info.requested), resource).saturating_add(amount(kept.get(name), resource))
+            }),
             names: present.iter().map(|(name, ..)| name.clone()).collect(),
             nodes: present.iter().map(|(_, node, _)| node.clone()).collect(),
         }
@@ -184,6 +234,19 @@ impl Cache {
 pub(crate) struct Counter {
     pub(crate) cache: Arc<Cache>,
     pub(crate) names: Arc<[Arc<str>]>,
+    /// The uids of pods that are not counted.
+    pub(crate) without: HashSet<String>,
+}
+
+impl Counter {
+    pub(crate) fn new(cache: Arc<Cache>, names: Arc<[Arc<str>]>) -> Self {
+        Self { cache, names, without: HashSet::new() }
+    }
+}
+
+/// A pod's priority.
+pub(crate) fn priority(pod: &Value) -> i64 {
+    pod.int_at(&["spec", "priority"]).unwrap_or(0)
 }
 
 impl PodCounter for Counter {
@@ -192,8 +255,12 @@ impl PodCounter for Counter {
         let state = self.cache.state.lock();
         let count = |name: &Arc<str>| {
             let Some(info) = state.nodes.get(name) else { return 0 };
-            let counts =
-                |pod: &&Object| pod.namespace() == namespace && !pod.is_deleting() && selector.matches_object(pod);
+            let counts = |pod: &&Object| {
+                pod.namespace() == namespace
+                    && !pod.is_deleting()
+                    && !self.without.contains(pod.uid())
+                    && selector.matches_object(pod)
+            };
             info.pods.values().filter(counts).count() as u32
         };
         Ok(self.names.iter().map(count).collect())

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use portcullis_client::{Object, ObjectExt};
 use portcullis_machinery::Value;
 
-use crate::cache::{Cache, Counter};
-use crate::policy::{NodeBatch, PlacementPolicy};
-use crate::resources::pod_requests;
+use crate::cache::{Cache, Counter, Snapshot};
+use crate::policy::{NodeBatch, Placement, PlacementPolicy};
+use crate::resources::{Amounts, add, pod_requests};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Why a pod got no node.
 #[derive(Debug, PartialEq)]
@@ -21,63 +22,133 @@ pub(crate) enum Failure {
     Policy(String),
 }
 
-/// Asks all policies. A node is feasible if all agree; the highest sum of scores wins, the first name among equals.
-pub(crate) fn decide(
-    cache: &Arc<Cache>,
-    policies: &[Arc<dyn PlacementPolicy>],
-    pod: &Value,
-) -> Result<Arc<str>, Failure> {
-    let mut requests = pod_requests(pod);
-    for always in ["cpu", "memory", "pods"] {
-        requests.entry(always.to_owned()).or_insert(0);
+/// One pod's question to the policies, about the nodes of one moment.
+pub(crate) struct Question<'a> {
+    cache: &'a Arc<Cache>,
+    policies: &'a [Arc<dyn PlacementPolicy>],
+    pod: &'a Value,
+    resources: Vec<String>,
+    amounts: Vec<i64>,
+    snapshot: Snapshot,
+}
+
+/// Nodes as they would be without some of their pods: the nodes' places in the snapshot, each with those pods.
+pub(crate) type Without<'a> = [(usize, Vec<&'a Object>)];
+
+impl<'a> Question<'a> {
+    pub(crate) fn new(cache: &'a Arc<Cache>, policies: &'a [Arc<dyn PlacementPolicy>], pod: &'a Value) -> Self {
+        let mut requests = pod_requests(pod);
+        for always in ["cpu", "memory", "pods"] {
+            requests.entry(always.to_owned()).or_insert(0);
+        }
+        let resources: Vec<String> = requests.keys().cloned().collect();
+        let snapshot = cache.snapshot(&resources, pod);
+        Self { cache, policies, pod, resources, amounts: requests.values().copied().collect(), snapshot }
     }
-    let resources: Vec<String> = requests.keys().cloned().collect();
-    let amounts: Vec<i64> = requests.values().copied().collect();
-    let snapshot = cache.snapshot(&resources);
-    if snapshot.nodes.is_empty() {
-        return Err(Failure::Unschedulable("no nodes available to schedule pods".into()));
+
+    /// The names of the nodes.
+    pub(crate) fn names(&self) -> &Arc<[Arc<str>]> {
+        &self.snapshot.names
     }
-    if policies.is_empty() {
-        return Err(Failure::Policy("no scheduler policy is loaded".into()));
+
+    fn batch<'b>(&'b self, packed: &'b [Arc<[u8]>]) -> NodeBatch<'b> {
+        let counter = Counter::new(self.cache.clone(), self.snapshot.names.clone());
+        NodeBatch {
+            nodes: &self.snapshot.nodes,
+            packed,
+            resources: &self.resources,
+            requests: &self.amounts,
+            allocatable: &self.snapshot.allocatable,
+            requested: &self.snapshot.requested,
+            counter: Arc::new(counter),
+        }
     }
-    let total = snapshot.nodes.len();
-    let mut scores: Vec<Option<i64>> = vec![Some(0); total];
-    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-    let mut refusals: BTreeMap<&str, usize> = BTreeMap::new();
-    for policy in policies {
-        let packed = cache.packed(policy.as_ref(), &snapshot);
-        let batch = NodeBatch {
-            nodes: &snapshot.nodes,
-            packed: &packed,
-            resources: &resources,
-            requests: &amounts,
-            allocatable: &snapshot.allocatable,
-            requested: &snapshot.requested,
-            counter: Arc::new(Counter { cache: cache.clone(), names: snapshot.names.clone() }),
-        };
+
+    fn ask(&self, policy: &dyn PlacementPolicy, batch: &NodeBatch<'_>) -> Result<Placement, Failure> {
         let broken = |why: String| Failure::Policy(format!("policy {:?} failed: {why}", policy.name()));
-        let placement = policy.place(pod, &batch).map_err(broken)?;
-        if placement.scores.len() != total {
-            return Err(broken(format!("{} scores for {total} nodes", placement.scores.len())));
+        let placement = policy.place(self.pod, batch).map_err(broken)?;
+        let total = batch.nodes.len();
+        if placement.scores.len() == total {
+            return Ok(placement);
         }
-        for (sum, score) in scores.iter_mut().zip(&placement.scores) {
-            if *score >= 0 {
-                *sum = sum.map(|sum| sum.saturating_add(*score));
-                continue;
+        Err(broken(format!("{} scores for {total} nodes", placement.scores.len())))
+    }
+
+    /// On which of these nodes the pod would fit if they were without some of their pods.
+    pub(crate) fn fits_without(&self, nodes: &Without<'_>) -> Result<Vec<bool>, Failure> {
+        let (total, of) = (self.snapshot.nodes.len(), |column: &[i64], at: usize| column.get(at).copied().unwrap_or(0));
+        let gone: Vec<_> = nodes.iter().map(|(_, pods)| sum_of(pods)).collect();
+        let (mut allocatable, mut requested) = (Vec::new(), Vec::new());
+        for (row, resource) in self.resources.iter().enumerate() {
+            for ((node, _), gone) in nodes.iter().zip(&gone) {
+                let at = row * total + node;
+                allocatable.push(of(&self.snapshot.allocatable, at));
+                requested.push(of(&self.snapshot.requested, at) - gone.get(resource).copied().unwrap_or(0));
             }
-            // Each node counts once, for the first policy that refused it.
-            if sum.take().is_some() {
-                let reason = usize::try_from(-1 - *score).ok().and_then(|at| placement.reasons.get(at));
-                *reasons.entry(reason.cloned().unwrap_or_else(|| "node(s) refused".into())).or_default() += 1;
-                *refusals.entry(policy.name()).or_default() += 1;
+        }
+        let objects: Vec<Object> = nodes.iter().map(|(node, _)| self.snapshot.nodes[*node].clone()).collect();
+        let names = nodes.iter().map(|(node, _)| self.snapshot.names[*node].clone()).collect();
+        let without = nodes.iter().flat_map(|(_, pods)| pods).map(|pod| pod.uid().to_owned()).collect();
+        let counter = Arc::new(Counter { without, ..Counter::new(self.cache.clone(), names) });
+        let mut fits = vec![true; nodes.len()];
+        for policy in self.policies {
+            let all = self.cache.packed(policy.as_ref(), &self.snapshot);
+            let packed: Vec<Arc<[u8]>> = nodes.iter().map(|(node, _)| all[*node].clone()).collect();
+            let batch = NodeBatch {
+                nodes: &objects,
+                packed: &packed,
+                resources: &self.resources,
+                requests: &self.amounts,
+                allocatable: &allocatable,
+                requested: &requested,
+                counter: counter.clone(),
+            };
+            let placement = self.ask(policy.as_ref(), &batch)?;
+            fits.iter_mut().zip(&placement.scores).for_each(|(fits, score)| *fits &= *score >= 0);
+        }
+        Ok(fits)
+    }
+
+    /// Asks all policies. A node is feasible if all agree; the highest sum of scores wins, the first name among equals.
+    pub(crate) fn decide(&self) -> Result<Arc<str>, Failure> {
+        if self.snapshot.nodes.is_empty() {
+            return Err(Failure::Unschedulable("no nodes available to schedule pods".into()));
+        }
+        if self.policies.is_empty() {
+            return Err(Failure::Policy("no scheduler policy is loaded".into()));
+        }
+        let total = self.snapshot.nodes.len();
+        let mut scores: Vec<Option<i64>> = vec![Some(0); total];
+        let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+        let mut refusals: BTreeMap<&str, usize> = BTreeMap::new();
+        for policy in self.policies {
+            let packed = self.cache.packed(policy.as_ref(), &self.snapshot);
+            let placement = self.ask(policy.as_ref(), &self.batch(&packed))?;
+            for (sum, score) in scores.iter_mut().zip(&placement.scores) {
+                if *score >= 0 {
+                    *sum = sum.map(|sum| sum.saturating_add(*score));
+                    continue;
+                }
+                // Each node counts once, for the first policy that refused it.
+                if sum.take().is_some() {
+                    let reason = usize::try_from(-1 - *score).ok().and_then(|at| placement.reasons.get(at));
+                    *reasons.entry(reason.cloned().unwrap_or_else(|| "node(s) refused".into())).or_default() += 1;
+                    *refusals.entry(policy.name()).or_default() += 1;
+                }
             }
+        }
+        let best = scores.iter().flatten().max();
+        match best.and_then(|best| scores.iter().position(|score| score.as_ref() == Some(best))) {
+            Some(at) => Ok(self.snapshot.names[at].clone()),
+            None => Err(Failure::Unschedulable(message(total, &reasons, &refusals))),
         }
     }
-    let best = scores.iter().flatten().max();
-    match best.and_then(|best| scores.iter().position(|score| score.as_ref() == Some(best))) {
-        Some(at) => Ok(snapshot.names[at].clone()),
-        None => Err(Failure::Unschedulable(message(total, &reasons, &refusals))),
-    }
+}
+
+fn sum_of(pods: &[&Object]) -> Amounts {
+    let mut sum = Amounts::new();
+    pods.iter().for_each(|pod| add(&mut sum, &pod_requests(pod)));
+    sum
 }
 
 /// `0/5 nodes are available: 2 node(s) ..., 3 Insufficient cpu. Refused by policy: default-scheduler 5.`

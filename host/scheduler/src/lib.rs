@@ -1,15 +1,16 @@
 //! The scheduler: binds pending pods to nodes as its policies say.
 //!
 //! One loop takes the pod of the highest priority, asks the policies once for all nodes, counts the pod on the node
-//! chosen at once (it is assumed there) and binds it through the API in the background.
+//! chosen at once (it is assumed there) and binds it through the API in the background. For a pod that fits nowhere, pods
+//! of lower priority may be removed (`preempt.rs`).
 
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
 
-use portcullis_client::resource::{NODES, PODS};
+use portcullis_client::resource::{NODES, PODDISRUPTIONBUDGETS, PODS};
 use portcullis_client::serve::Metrics;
-use portcullis_client::{Client, EventRecorder, EventType, Informer, InformerEvent, Object, ObjectExt, PatchType};
+use portcullis_client::{Client, EventRecorder, EventType, Informer, InformerEvent, Object, ObjectExt};
 use portcullis_machinery::Value;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -17,13 +18,15 @@ use tokio_util::sync::CancellationToken;
 mod cache;
 mod decide;
 mod policy;
+mod preempt;
+mod preemption;
 mod queue;
 mod resources;
 
 pub use policy::{NodeBatch, Placement, PlacementPolicy, PodCounter, PolicyProvider};
 
 use cache::Cache;
-use decide::Failure;
+use decide::{Failure, Question};
 use queue::Queue;
 
 /// What the scheduler needs to know.
@@ -47,6 +50,7 @@ struct Scheduler {
     cache: Arc<Cache>,
     queue: Queue,
     pods: Informer,
+    budgets: Informer,
     events: EventRecorder,
 }
 
@@ -62,6 +66,7 @@ pub async fn run(
     let pods = Informer::builder(&client, &PODS)
         .field_selector("status.phase!=Succeeded,status.phase!=Failed")
         .start(shutdown.clone());
+    let budgets = Informer::builder(&client, &PODDISRUPTIONBUDGETS).start(shutdown.clone());
     let events = EventRecorder::new(client.clone(), &config.scheduler_name, "", shutdown.clone());
     let scheduler = Arc::new(Scheduler {
         client,
@@ -69,6 +74,7 @@ pub async fn run(
         cache: Arc::default(),
         queue: Queue::default(),
         pods: pods.clone(),
+        budgets: budgets.clone(),
         events,
     });
     let see = scheduler.clone();
@@ -81,6 +87,7 @@ pub async fn run(
             // A decision on half of the picture would overcommit nodes.
             nodes.synced().await;
             pods.synced().await;
+            budgets.synced().await;
             scheduler.schedule_all(policies.as_ref()).await;
         } => {}
     }
@@ -147,7 +154,8 @@ impl Scheduler {
                 }
                 _ => false,
             };
-            self.queue.add(&key, pod.int_at(&["spec", "priority"]).unwrap_or(0), changed);
+            self.cache.nominate(pod, pod.str_at(&["status", "nominatedNodeName"]));
+            self.queue.add(&key, cache::priority(pod), changed);
         } else {
             self.queue.remove(&key);
         }
@@ -177,22 +185,25 @@ impl Scheduler {
     }
 
     fn schedule(self: &Arc<Self>, pod: Object, policies: &dyn PolicyProvider) {
-        let result = match decide::decide(&self.cache, &policies.policies(), &pod) {
+        let policies = policies.policies();
+        let question = Question::new(&self.cache, &policies, &pod);
+        let result = match question.decide() {
             Ok(node) if self.cache.assume(&pod, &node) => {
-                let this = self.clone();
+                let (this, pod) = (self.clone(), pod.clone());
                 tokio::spawn(async move { this.bind(pod, &node).await });
                 "scheduled"
             }
             Ok(_) => "scheduled",
             Err(Failure::Unschedulable(message)) => {
+                let nomination = self.preempt(&question, &pod);
                 self.queue.failed(&pod.key(), false);
-                self.report(pod, message);
+                self.report(pod.clone(), message, nomination);
                 "unschedulable"
             }
             Err(Failure::Policy(message)) => {
                 tracing::warn!(pod = pod.key(), message, "not scheduled");
                 self.queue.failed(&pod.key(), true);
-                self.report(pod, message);
+                self.report(pod.clone(), message, None);
                 "error"
             }
         };
@@ -226,29 +237,5 @@ impl Scheduler {
                 self.queue.world_changed();
             }
         }
-    }
-
-    fn report(self: &Arc<Self>, pod: Object, message: String) {
-        self.events.event(&pod, EventType::Warning, "FailedScheduling", &message);
-        let known = pod.list_at(&["status", "conditions"]).iter().find(|c| c.str_at(&["type"]) == "PodScheduled");
-        if known.is_some_and(|c| c.str_at(&["message"]) == message && c.str_at(&["status"]) == "False") {
-            return;
-        }
-        let since = known.filter(|c| c.str_at(&["status"]) == "False").map(|c| c.str_at(&["lastTransitionTime"]));
-        let patch = json!({"status": {"conditions": [{
-            "type": "PodScheduled",
-            "status": "False",
-            "reason": "Unschedulable",
-            "message": message,
-            "lastTransitionTime": since.map_or_else(portcullis_client::time::now, str::to_owned),
-        }]}});
-        let this = self.clone();
-        tokio::spawn(async move {
-            let (namespace, name) = (pod.namespace(), pod.name());
-            if let Err(error) = this.client.patch(&PODS, namespace, name, "status", PatchType::Strategic, &patch).await
-            {
-                tracing::debug!(pod = pod.key(), %error, "condition not written");
-            }
-        });
     }
 }

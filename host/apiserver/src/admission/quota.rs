@@ -33,9 +33,13 @@ impl QuotaLocks {
 }
 
 /// Whether such a write can take something.
-fn handles(scope: &Scope, operation: Operation) -> bool {
-    match (operation, scope.group(), scope.resource(), scope.sub()) {
+fn handles(scope: &Scope, attributes: &AdmissionAttributes, new: &Value) -> bool {
+    match (attributes.operation, scope.group(), scope.resource(), scope.sub()) {
         (Operation::Create, .., "") => true,
+        // A pod that has a deadline now, or none any more, counts for other quotas than before.
+        (Operation::Update, "", "pods", "") => {
+            attributes.old_object.as_deref().is_some_and(|old| quota::is_terminating(old) != quota::is_terminating(new))
+        }
         (Operation::Update, "", "services" | "persistentvolumeclaims", "") => true,
         (Operation::Update, "resource.k8s.io", "resourceclaims", "") => true,
         (Operation::Update, "", "pods", "resize") => true,
@@ -48,7 +52,7 @@ fn handles(scope: &Scope, operation: Operation) -> bool {
 /// # Errors
 /// 403 if one of them does not allow it.
 pub async fn charge(scope: &Scope, attributes: &AdmissionAttributes, new: &Value) -> Result<(), Status> {
-    if !scope.definition.namespaced || scope.namespace.is_empty() || !handles(scope, attributes.operation) {
+    if !scope.definition.namespaced || scope.namespace.is_empty() || !handles(scope, attributes, new) {
         return Ok(());
     }
     let registry = scope.server.registry.load_full();
@@ -60,14 +64,14 @@ pub async fn charge(scope: &Scope, attributes: &AdmissionAttributes, new: &Value
     }
     let lock = scope.server.quota_locks.of(&scope.namespace);
     let _one_at_a_time = lock.lock().await;
-    let delta = delta(scope, attributes, new);
+    let taken = Taken { more: delta(scope, attributes, new), all: quota::usage(scope.group(), scope.resource(), new) };
     let mut charged: BTreeSet<String> = BTreeSet::new();
     'again: for _ in 0..ATTEMPTS {
         let now = cache.snapshot(None).await.map_err(|error| store_error(&error))?;
         let mut changes = Vec::new();
         for found in now.under(&prefix, None).filter(|found| !charged.contains(&*found.key)) {
             let quota = found.value();
-            if let Some(changed) = checked(scope, attributes, &quota, &delta, new)? {
+            if let Some(changed) = checked(scope, attributes, &quota, &taken, new)? {
                 changes.push((found.key.to_string(), found.revision, changed));
             }
         }
@@ -85,6 +89,14 @@ pub async fn charge(scope: &Scope, attributes: &AdmissionAttributes, new: &Value
         return Ok(());
     }
     Err(Status::conflict("", "resourcequotas", "", "the quotas of the namespace change too fast"))
+}
+
+/// What a write takes.
+struct Taken {
+    /// More than what is there already.
+    more: Amounts,
+    /// In all, which is what a quota is charged that did not concern the object before.
+    all: Amounts,
 }
 
 /// What the write takes more than what is there already.
@@ -111,7 +123,7 @@ fn checked(
     scope: &Scope,
     attributes: &AdmissionAttributes,
     found: &Value,
-    delta: &Amounts,
+    taken: &Taken,
     new: &Value,
 ) -> Result<Option<Value>, Status> {
     let (group, resource) = (scope.group(), scope.resource());
@@ -132,6 +144,9 @@ fn checked(
         quota::constraints(group, resource, &names, new)
             .map_err(|why| refuse(format!("failed quota: {name}: {why}")))?;
     }
+    let old = attributes.old_object.as_deref().filter(|_| attributes.operation == Operation::Update);
+    let counted = old.is_none_or(|old| quota::in_scope(spec, group, resource, old));
+    let delta = if counted { &taken.more } else { &taken.all };
     let requested: Amounts =
         delta.iter().filter(|(name, _)| names.contains(*name)).map(|(name, amount)| (name.clone(), *amount)).collect();
     if requested.is_empty() {

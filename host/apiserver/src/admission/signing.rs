@@ -64,20 +64,28 @@ fn permitted(scope: &Scope, old: Option<&Value>, verb: &str, what: &str) -> Resu
     Err(Status::forbidden(scope.group(), scope.resource(), &scope.name, &why))
 }
 
+/// What of a request's certificate is asked for here.
+fn read<T>(request: &Value, what: impl FnOnce(&x509_parser::x509::X509Name<'_>) -> T) -> Option<T> {
+    use x509_parser::prelude::FromDer as _;
+    let text = object::str_at(request, &["spec", "request"])?;
+    let pem = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
+    let (_, block) = x509_parser::pem::parse_x509_pem(&pem).ok()?;
+    let (_, parsed) = x509_parser::certification_request::X509CertificationRequest::from_der(&block.contents).ok()?;
+    Some(what(&parsed.certification_request_info.subject))
+}
+
+/// The common name that a certificate is asked for with.
+pub(super) fn common_name(request: &Value) -> Option<String> {
+    read(request, |subject| {
+        let name = subject.iter_common_name().next().and_then(|name| name.as_str().ok());
+        name.unwrap_or_default().to_owned()
+    })
+}
+
 /// Whether the request is for a member of the group that may do everything.
 fn asks_for_masters(request: &Value) -> bool {
-    let pem = object::str_at(request, &["spec", "request"])
-        .and_then(|text| base64::engine::general_purpose::STANDARD.decode(text).ok())
-        .unwrap_or_default();
-    let Ok((_, block)) = x509_parser::pem::parse_x509_pem(&pem) else { return false };
-    use x509_parser::prelude::FromDer as _;
-    let Ok((_, parsed)) = x509_parser::certification_request::X509CertificationRequest::from_der(&block.contents)
-    else {
-        return false;
+    let masters = |subject: &x509_parser::x509::X509Name<'_>| {
+        subject.iter_organization().any(|name| name.as_str().is_ok_and(|name| name == "system:masters"))
     };
-    parsed
-        .certification_request_info
-        .subject
-        .iter_organization()
-        .any(|organization| organization.as_str().is_ok_and(|organization| organization == "system:masters"))
+    read(request, masters).unwrap_or(false)
 }

@@ -17,7 +17,7 @@ use super::scope::store_error;
 use super::transform::respond_object;
 use super::{Scope, body, list, write};
 use crate::admission::reinvocation::Reinvocation;
-use crate::admission::{AdmissionAttributes, Operation};
+use crate::admission::{AdmissionAttributes, Operation, nodes};
 use crate::customresources::conversion;
 use crate::negotiation::body_media;
 use crate::strategy::{self, GarbagePolicy};
@@ -104,7 +104,11 @@ async fn remove_as(scope: &Scope, options: &DeleteOptions, admitted: bool) -> Re
     Err(Status::modified(scope.group(), scope.resource(), &scope.name))
 }
 
-fn check_preconditions(scope: &Scope, options: &DeleteOptions, old: &Value) -> Result<(), Status> {
+/// Refuses the deletion of another object, or of another version, than the one that is meant.
+///
+/// # Errors
+/// 409.
+pub(super) fn check_preconditions(scope: &Scope, options: &DeleteOptions, old: &Value) -> Result<(), Status> {
     // Kinds with an end of their own look at the preconditions themselves, and say otherwise what is wrong.
     let own_end = is_namespace(scope) || strategy::is_definition(scope);
     let what = if own_end { scope.resource() } else { &scope.definition.kind };
@@ -137,6 +141,7 @@ fn check_preconditions(scope: &Scope, options: &DeleteOptions, old: &Value) -> R
 
 async fn admit(scope: &Scope, attributes: &AdmissionAttributes) -> Result<(), Status> {
     let mut nothing = Value::Null;
+    nodes::check(scope, attributes, &nothing)?;
     scope.server.admission.mutate(&scope.cx, attributes, &mut nothing).await?;
     // There is nothing that could change, so there is no second round.
     webhooks::mutate(scope, attributes, &mut nothing, &mut Reinvocation::default()).await?;

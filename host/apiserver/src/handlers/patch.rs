@@ -195,8 +195,9 @@ impl Patch {
         }
         match options.validation {
             FieldValidation::Strict if !decoded.strict_errors.is_empty() => {
-                let list = decoded.strict_errors.join(", ");
-                return Err(Status::bad_request(format!("error strict decoding YAML: {list}")));
+                let errors = codec::yaml_errors(&decoded.strict_errors);
+                let message = format!("error strict decoding YAML: error converting YAML to JSON: {errors}");
+                return Err(Status::bad_request(message));
             }
             FieldValidation::Warn | FieldValidation::Ignore | FieldValidation::Strict => {}
         }

@@ -117,6 +117,8 @@ pub async fn bind(scope: &Scope, mut binding: Value, options: &WriteOptions) -> 
                 object::set_at(&mut pod, &["metadata", part, field], value.clone());
             }
         }
+        // The room that was made for it is its own now.
+        object::remove_at(&mut pod, &["status", "nominatedNodeName"]);
         let mut conditions = object::list_at(&pod, &["status", "conditions"]).to_vec();
         conditions.retain(|condition| condition.get("type") != Some(&"PodScheduled".into()));
         conditions.push(json!({
@@ -149,8 +151,45 @@ async fn evict(scope: &Scope, mut eviction: Value, options: &WriteOptions) -> Re
     }
     let mut deletion = scope.clone();
     deletion.subresource = None;
+    if !how.dry_run {
+        mark_evicted(&deletion, &mut how).await?;
+    }
     delete::remove_admitted(&deletion, &how).await?;
     Ok(respond::status_with(201, &scope.output, &created()))
+}
+
+/// Says in a pod's status why it goes, for those who ask whether its end was its own fault.
+async fn mark_evicted(scope: &Scope, how: &mut DeleteOptions) -> Result<(), Status> {
+    let mut of_status = scope.clone();
+    of_status.subresource = scope.definition.subresource("status").cloned();
+    let (pod_scope, wanted) = (scope.clone(), how.clone());
+    let change = move |pod: &Value| {
+        delete::check_preconditions(&pod_scope, &wanted, pod)?;
+        let mut conditions = object::list_at(pod, &["status", "conditions"]).to_vec();
+        let is_target = |condition: &Value| condition.get("type") == Some(&"DisruptionTarget".into());
+        let known = conditions.iter().find(|condition| is_target(condition));
+        let since = known.filter(|condition| condition.get("status") == Some(&"True".into()));
+        let since = since.and_then(|condition| object::str_at(condition, &["lastTransitionTime"])).map(str::to_owned);
+        let condition = json!({
+            "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting", "lastProbeTime": null,
+            "lastTransitionTime": since.unwrap_or_else(object::now_rfc3339),
+        });
+        match conditions.iter_mut().find(|condition| is_target(condition)) {
+            Some(known) => *known = condition,
+            None => conditions.push(condition),
+        }
+        let mut pod = pod.clone();
+        object::set_at(&mut pod, &["status", "conditions"], conditions);
+        Ok(pod)
+    };
+    let options = WriteOptions::default();
+    let (marked, _) = update::apply(&of_status, &update::Source::Admitted(Box::new(change)), &options).await?;
+    // The pod is another version now, and that is the one to be deleted.
+    if let Some(version) = &mut how.resource_version {
+        object::resource_version(&marked).clone_into(version);
+    }
+    Ok(())
 }
 
 fn disrupted(cause: String, retry: u32) -> Status {

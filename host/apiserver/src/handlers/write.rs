@@ -13,7 +13,7 @@ use super::options::WriteOptions;
 use super::scope::{cache_of, store_error};
 use super::{Scope, names};
 use crate::admission::reinvocation::Reinvocation;
-use crate::admission::{AdmissionAttributes, Operation, classes, limits, quota, signing};
+use crate::admission::{AdmissionAttributes, Operation, classes, limits, nodes, quota, signing};
 use crate::context::RequestInfo;
 use crate::customresources::conversion;
 use crate::{expressions, policies, strategy, webhooks};
@@ -102,6 +102,7 @@ pub async fn admit(scope: &Scope, attributes: &AdmissionAttributes, object: &Arc
 /// # Errors
 /// Whatever a mutator answers.
 pub async fn mutate(scope: &Scope, attributes: &AdmissionAttributes, object: &mut Value) -> Result<(), Status> {
+    nodes::check(scope, attributes, object)?;
     let mut rounds = Reinvocation::default();
     mutate_once(scope, attributes, object, &mut rounds).await?;
     if rounds.go_on() {

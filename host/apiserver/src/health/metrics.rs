@@ -76,6 +76,15 @@ struct Series {
 pub struct Metrics {
     series: Mutex<BTreeMap<Key, Series>>,
     in_flight: [AtomicI64; 2],
+    checks: Mutex<BTreeMap<(String, &'static str), Outcomes>>,
+}
+
+/// How a health check went.
+#[derive(Clone, Copy, Debug, Default)]
+struct Outcomes {
+    healthy: bool,
+    /// How often it failed, and how often it did not.
+    counts: [u64; 2],
 }
 
 /// A request that is being answered; dropped with its answer.
@@ -118,6 +127,42 @@ impl Metrics {
         let mut text = String::new();
         let _ = self.write(&mut text);
         text
+    }
+
+    /// Notes how a health check of a probe went.
+    pub fn check(&self, name: &str, probe: &'static str, healthy: bool) {
+        let mut checks = self.checks.lock();
+        let outcomes = checks.entry((name.to_owned(), probe)).or_default();
+        outcomes.healthy = healthy;
+        outcomes.counts[usize::from(healthy)] += 1;
+    }
+
+    /// How the health checks went, as text.
+    pub fn checks(&self) -> String {
+        let mut text = String::new();
+        let _ = self.write_checks(&mut text);
+        text
+    }
+
+    fn write_checks(&self, text: &mut String) -> std::fmt::Result {
+        let checks = self.checks.lock();
+        writeln!(text, "# HELP kubernetes_healthcheck How a check went last.\n# TYPE kubernetes_healthcheck gauge")?;
+        for ((name, probe), outcomes) in &*checks {
+            let healthy = u8::from(outcomes.healthy);
+            writeln!(text, "kubernetes_healthcheck{{name=\"{name}\",type=\"{probe}\"}} {healthy}")?;
+        }
+        writeln!(
+            text,
+            "# HELP kubernetes_healthchecks_total How often a check went how.\n\
+             # TYPE kubernetes_healthchecks_total counter"
+        )?;
+        for ((name, probe), outcomes) in &*checks {
+            for (status, count) in ["error", "success"].iter().zip(outcomes.counts).filter(|(_, count)| *count > 0) {
+                let labels = format!("name=\"{name}\",status=\"{status}\",type=\"{probe}\"");
+                writeln!(text, "kubernetes_healthchecks_total{{{labels}}} {count}")?;
+            }
+        }
+        Ok(())
     }
 
     fn write(&self, text: &mut String) -> std::fmt::Result {

@@ -90,6 +90,12 @@ fn old_values() {
     check(rule(), properties(), of(1), None, &[]);
     check(rule(), properties(), of(2), Some(of(1)), &[]);
     check(rule(), properties(), of(1), Some(of(2)), &["spec: Invalid value: failed rule: self.n >= oldSelf.n"]);
+    // Paths tell entries of maps from properties.
+    let field = |rules: Value| json!({"type": "object", "properties": {"f": {"x-kubernetes-validations": rules, "type": "string"}}});
+    let nested = json!({"m": {"type": "object", "additionalProperties": field(json!([{"rule": "self == 'a'"}]))}});
+    let instance = json!({"m": {"x": {"f": "b"}, "y.z": {"f": "c"}}});
+    let told = |key: &str| format!("spec.m[{key}].f: Invalid value: failed rule: self == 'a'");
+    check(json!({"rule": "true"}), nested, instance, None, &[&told("x"), &told("y.z")]);
     // A value that was there before may break a rule.
     check(json!({"rule": "self.n > 5"}), properties(), of(1), Some(of(1)), &[]);
     let rule = || json!({"rule": "oldSelf.hasValue() || self.n == 1", "optionalOldSelf": true});

@@ -42,3 +42,31 @@ fn only_ready_pods_serve() {
     assert_eq!(subsets[0]["notReadyAddresses"][0]["targetRef"]["name"], "y");
     assert_eq!(subsets[0]["ports"][0]["port"], 8080);
 }
+
+#[test]
+fn what_was_written_is_remembered() {
+    let slice = |generation: i64| {
+        Arc::new(json!({"metadata": {
+            "name": "s", "namespace": "a", "uid": "u", "generation": generation,
+            "labels": {"kubernetes.io/service-name": "web"},
+        }}))
+    };
+    let tracker = Tracker::default();
+    let stale = |present: &[Object], expected: bool| assert_eq!(tracker.is_stale("a/web", present), expected);
+    let news = |event: InformerEvent, expected: bool| assert_eq!(tracker.is_news(&event, service_of), expected);
+    stale(&[slice(1)], false);
+    news(InformerEvent::Added(slice(1)), true);
+    tracker.expect("a/web", &slice(2));
+    stale(&[slice(1)], true);
+    stale(&[], true);
+    stale(&[slice(2)], false);
+    news(InformerEvent::Updated { old: slice(1), new: slice(2) }, false);
+    news(InformerEvent::Updated { old: slice(2), new: slice(3) }, true);
+    // What somebody else deletes is news, and what was deleted here is not.
+    news(InformerEvent::Deleted(slice(3)), true);
+    tracker.expect("a/web", &slice(3));
+    tracker.expect_deletion("a/web", &slice(3));
+    stale(&[slice(3)], true);
+    stale(&[], false);
+    news(InformerEvent::Deleted(slice(3)), false);
+}

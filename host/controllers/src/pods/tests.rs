@@ -34,3 +34,29 @@ fn a_pod_is_its_template_with_an_owner() {
     assert_eq!(pod["metadata"]["ownerReferences"][0]["uid"], "u");
     assert_eq!(pod.name().len(), 63, "a generated name fits into a label");
 }
+
+#[test]
+fn an_event_concerns_who_has_had_or_would_have_the_pod() {
+    let owner = |name: &str, app: &str| -> Object {
+        Arc::new(json!({
+            "metadata": {"name": name, "namespace": "a"}, "spec": {"selector": {"matchLabels": {"app": app}}},
+        }))
+    };
+    let owners = || vec![owner("x", "web"), owner("y", "db")];
+    let pod = |app: &str, owner: Option<(&str, &str)>| -> Object {
+        let owners = owner.map(|(kind, name)| json!([{"kind": kind, "name": name, "controller": true}]));
+        Arc::new(json!({"metadata": {"namespace": "a", "labels": {"app": app}, "ownerReferences": owners}}))
+    };
+    let check = |event: InformerEvent, expected: &[&str]| {
+        assert_eq!(keys_of(&event, "Job", owners, selector_of), expected, "{event:?}");
+    };
+    check(InformerEvent::Added(pod("web", Some(("Job", "z")))), &["a/z"]);
+    check(InformerEvent::Added(pod("web", Some(("Other", "z")))), &[]);
+    check(InformerEvent::Added(pod("web", None)), &["a/x"]);
+    check(InformerEvent::Deleted(pod("web", None)), &[]);
+    // It was let go, or taken by another.
+    let had = || pod("web", Some(("Job", "x")));
+    check(InformerEvent::Updated { old: had(), new: pod("web", None) }, &["a/x"]);
+    check(InformerEvent::Updated { old: had(), new: pod("other", None) }, &["a/x"]);
+    check(InformerEvent::Updated { old: had(), new: pod("web", Some(("Job", "z"))) }, &["a/z", "a/x"]);
+}

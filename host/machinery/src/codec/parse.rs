@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+use serde_saphyr::Spanned;
+use serde_saphyr::options::DuplicateKeyPolicy;
 
 use super::{Decoded, TypeError};
 
@@ -27,6 +29,10 @@ struct Reader {
     /// The paths whose places are asked for, and where they are: the how manieth key of the document.
     places: RefCell<HashMap<String, Option<usize>>>,
     keys: Cell<usize>,
+    /// Whether this is YAML, whose doubled keys are reported by their lines.
+    yaml: bool,
+    /// The line of the first key below the one whose value was read last.
+    first_line: Cell<Option<u64>>,
 }
 
 struct Seed<'r>(&'r Reader);
@@ -127,7 +133,15 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut members = Map::new();
-        while let Some(key) = access.next_key::<String>()? {
+        let mut first_line = None;
+        loop {
+            let key = match self.0.yaml {
+                true => access.next_key::<Spanned<String>>()?.map(|key| (key.value, Some(key.referenced.line()))),
+                false => access.next_key::<String>()?.map(|key| (key, None)),
+            };
+            let Some((key, line)) = key else { break };
+            first_line = first_line.or(line);
+            self.0.first_line.set(None);
             if self.0.path.borrow().len() > MAX_DEPTH {
                 return Err(serde::de::Error::custom("exceeded max depth"));
             }
@@ -139,7 +153,18 @@ impl<'de> Visitor<'de> for Seed<'_> {
                 _ => false,
             };
             if duplicate && self.0.duplicates.borrow().len() < MAX_REPORTED {
-                let error = format!("duplicate field \"{}\"", self.0.text());
+                let error = match line {
+                    // It is the value's line that counts, which may be further down than the key's.
+                    Some(line) => {
+                        let key = self.0.path.borrow().last().map(|step| match step {
+                            Step::Key(key) => key.clone(),
+                            Step::Index(index) => index.to_string(),
+                        });
+                        let line = self.0.first_line.get().unwrap_or(line);
+                        format!("line {line}: key {:?} already set in map", key.unwrap_or_default())
+                    }
+                    None => format!("duplicate field \"{}\"", self.0.text()),
+                };
                 let mut duplicates = self.0.duplicates.borrow_mut();
                 if !duplicates.contains(&error) {
                     duplicates.push(error);
@@ -149,6 +174,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
                 members.insert(key, value?);
             }
         }
+        self.0.first_line.set(first_line);
         Ok(Value::Object(members))
     }
 }
@@ -202,12 +228,16 @@ fn syntax(error: &serde_json::Error, body: &[u8]) -> TypeError {
     }
 }
 
-/// Parses one YAML document.
+/// Parses one YAML document. The errors are the lines of the keys that are there twice.
 pub(super) fn yaml(body: &[u8]) -> Result<Decoded, TypeError> {
     let text = std::str::from_utf8(body).map_err(|_| TypeError("yaml: invalid UTF-8".to_owned()))?;
-    let object: Value = serde_saphyr::from_str(text)
-        .map_err(|error| TypeError(format!("error converting YAML to JSON: yaml: {}", yaml_error(&error, text))))?;
-    Ok(Decoded { object, strict_errors: Vec::new() })
+    let reader = Reader { yaml: true, ..Reader::default() };
+    let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::PassThrough };
+    let object = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
+        Seed(&reader).deserialize(deserializer)
+    })
+    .map_err(|error| TypeError(format!("error converting YAML to JSON: yaml: {}", yaml_error(&error, text))))?;
+    Ok(Decoded { object, strict_errors: reader.duplicates.into_inner() })
 }
 
 /// A syntax error of YAML in one line, in the words of the reference's reader for what ends too early.

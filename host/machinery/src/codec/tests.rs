@@ -148,3 +148,18 @@ fn protobuf_frames() {
     assert_eq!(&event[..7], b"\x0a\x05ERROR");
     assert!(event.ends_with(&object));
 }
+
+#[test]
+fn doubled_keys_of_yaml_are_told_by_line() {
+    let check = |yaml: &str, expected: Value, errors: &[&str]| {
+        let decoded = decode(yaml.as_bytes(), Media::Yaml).unwrap();
+        assert_eq!((decoded.object, decoded.strict_errors), (expected, errors.iter().map(|e| (*e).into()).collect()));
+    };
+    check("a: 1\nb: 2\n", json!({"a": 1, "b": 2}), &[]);
+    check("\na: 1\nb:\n  c: x\n  c: z\n", json!({"a": 1, "b": {"c": "z"}}), &["line 5: key \"c\" already set in map"]);
+    let twice = &["line 1: key \"k\" already set in map"];
+    check("{\"k\": 1, \"l\": {\"k\": 2, \"k\": 3}}", json!({"k": 1, "l": {"k": 3}}), twice);
+    // The value's line is told.
+    check("a: 1\na:\n  b: 1\n", json!({"a": {"b": 1}}), &["line 3: key \"a\" already set in map"]);
+    check("- a: 1\n  a: 2\n", json!([{"a": 2}]), &["line 2: key \"a\" already set in map"]);
+}

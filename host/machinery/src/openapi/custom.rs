@@ -2,17 +2,48 @@
 
 use serde_json::{Map, Value, json};
 
-/// What every resource has.
-const HEAD: [(&str, &str); 2] = [
-    ("apiVersion", "APIVersion defines the schema that the object is written in."),
-    ("kind", "Kind says what the object is."),
-];
+/// What every resource has, ready to be put into documents.
+pub(super) struct Head {
+    /// `apiVersion`, `kind` and, where its type is known, `metadata`.
+    pub(super) properties: Vec<(&'static str, Value)>,
+}
+
+impl Head {
+    fn add_to(&self, schema: &mut Value) {
+        if !schema["properties"].is_object() {
+            schema["properties"] = json!({});
+        }
+        let Some(properties) = schema["properties"].as_object_mut() else { return };
+        properties.extend(self.properties.iter().map(|(name, property)| ((*name).to_owned(), property.clone())));
+    }
+
+    /// In a resource within another the same texts begin with the fields' names, and both names must be given.
+    fn add_to_embedded(&self, schema: &mut Value) {
+        self.add_to(schema);
+        for (name, _) in self.properties.iter().filter(|(name, _)| *name != "metadata") {
+            if let Some(Value::String(text)) = schema["properties"][*name].get_mut("description")
+                && text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+            {
+                text.replace_range(..name.len(), name);
+            }
+        }
+        if !schema["required"].is_array() {
+            schema["required"] = json!([]);
+        }
+        let Some(required) = schema["required"].as_array_mut() else { return };
+        for name in ["kind", "apiVersion"] {
+            if !required.iter().any(|known| known == name) {
+                required.push(name.into());
+            }
+        }
+    }
+}
 
 /// Keywords that OpenAPI 2 does not have, or that its readers take wrongly.
 const NOT_IN_V2: [&str; 6] = ["allOf", "anyOf", "oneOf", "not", "nullable", "default"];
 
-/// The document of a kind. `metadata` is the reference to the metadata's type.
-pub(super) fn document(schema: &Value, metadata: Option<Value>, v2: bool) -> Value {
+/// The document of a kind.
+pub(super) fn document(schema: &Value, head: &Head, v2: bool) -> Value {
     let mut document = schema.clone();
     // Readers of OpenAPI 2 would take the properties that are told for all that there are.
     let open = v2 && schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true));
@@ -22,25 +53,12 @@ pub(super) fn document(schema: &Value, metadata: Option<Value>, v2: bool) -> Val
     if !document.is_object() {
         document = json!({"type": "object"});
     }
-    embedded(&mut document, metadata.as_ref());
+    embedded(&mut document, head);
     if v2 {
         simplify(&mut document);
     }
-    head(&mut document, metadata.as_ref());
+    head.add_to(&mut document);
     document
-}
-
-fn head(schema: &mut Value, metadata: Option<&Value>) {
-    if !schema["properties"].is_object() {
-        schema["properties"] = json!({});
-    }
-    let Some(properties) = schema["properties"].as_object_mut() else { return };
-    for (name, description) in HEAD {
-        properties.insert(name.to_owned(), json!({"type": "string", "description": description}));
-    }
-    if let Some(metadata) = metadata {
-        properties.insert("metadata".to_owned(), metadata.clone());
-    }
 }
 
 /// Every schema below this one.
@@ -56,13 +74,13 @@ fn each_child(schema: &mut Value, visit: &mut dyn FnMut(&mut Value)) {
 }
 
 /// Embedded resources have what every resource has.
-fn embedded(schema: &mut Value, metadata: Option<&Value>) {
+fn embedded(schema: &mut Value, head: &Head) {
     if schema.get("x-kubernetes-embedded-resource") == Some(&Value::Bool(true)) {
-        head(schema, metadata);
+        head.add_to_embedded(schema);
     }
     each_child(schema, &mut |child| {
         if child.get("$ref").is_none() {
-            embedded(child, metadata);
+            embedded(child, head);
         }
     });
 }

@@ -120,6 +120,9 @@ fn types(
 /// What stands for all lists among the described types.
 const LIST: &str = "io.k8s.List";
 
+/// What stands for all resources among them: what it says of its head holds for custom resources too.
+const RESOURCE: &str = "io.k8s.api.core.v1.ConfigMap";
+
 fn list(definition: &ResourceDefinition, types: &mut Types, descriptions: &dyn Descriptions, form: Form) -> Value {
     let owner = &definition.schema.name;
     let mut properties = Map::new();
@@ -157,7 +160,13 @@ pub(super) fn gvk(definition: &ResourceDefinition, kind: &str) -> Value {
 fn object(schema: &Schema, types: &mut Types, descriptions: &dyn Descriptions, form: Form) -> Value {
     if let Some(custom) = schema.custom() {
         let metadata = schema.field("metadata").map(|field| value(&field.schema, types, form));
-        return super::custom::document(custom.json(), metadata, matches!(form, Form::V2));
+        let text = || json!({"type": "string"});
+        let mut properties: Vec<_> = vec![("apiVersion", text()), ("kind", text())];
+        properties.extend(metadata.map(|metadata| ("metadata", metadata)));
+        for (name, property) in &mut properties {
+            describe(property, descriptions.of_field(RESOURCE, name), form);
+        }
+        return super::custom::document(custom.json(), &super::custom::Head { properties }, matches!(form, Form::V2));
     }
     let mut properties = Map::new();
     for field in schema.fields() {

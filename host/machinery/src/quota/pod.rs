@@ -137,9 +137,14 @@ pub(super) fn constraints(names: &BTreeSet<String>, pod: &Value) -> Result<(), S
     Err(format!("must specify {}", parts.collect::<Vec<_>>().join("; ")))
 }
 
+/// Whether the pod has a deadline.
+pub(super) fn is_terminating(pod: &Value) -> bool {
+    object::get_at(pod, &["spec", "activeDeadlineSeconds"]).and_then(Value::as_i64).is_some_and(|seconds| seconds >= 0)
+}
+
 /// Whether the pod is in a scope.
 pub(super) fn in_scope(scope: &str, operator: &str, values: &[&str], pod: &Value) -> bool {
-    let ends = object::get_at(pod, &["spec", "activeDeadlineSeconds"]).is_some_and(|value| !value.is_null());
+    let ends = is_terminating(pod);
     let best_effort = || {
         let lists = ["containers", "initContainers"].map(|list| object::list_at(pod, &["spec", list]));
         lists.into_iter().flatten().all(|container| {

@@ -2,6 +2,10 @@ use super::*;
 use crate::policy::Placement;
 use serde_json::json;
 
+fn decide(cache: &Arc<Cache>, policies: &[Arc<dyn PlacementPolicy>], pod: &Value) -> Result<Arc<str>, Failure> {
+    Question::new(cache, policies, pod).decide()
+}
+
 /// Scores by node name; a negative number refuses with that reason.
 struct Fixed(&'static str, Vec<i64>, Vec<&'static str>);
 
@@ -22,7 +26,7 @@ impl PlacementPolicy for Fixed {
 }
 
 /// Refuses nodes without room, as the default policy does.
-struct Fits;
+pub(crate) struct Fits;
 
 impl PlacementPolicy for Fits {
     fn name(&self) -> &str {
@@ -47,7 +51,7 @@ impl PlacementPolicy for Fits {
     }
 }
 
-fn cluster(nodes: &[&str]) -> Arc<Cache> {
+pub(crate) fn cluster(nodes: &[&str]) -> Arc<Cache> {
     let cache = Arc::new(Cache::default());
     for name in nodes {
         cache.set_node(&Arc::new(json!({
@@ -106,8 +110,8 @@ fn assumed_pods_take_their_place_until_forgotten() {
     assert_eq!(full, Err(Failure::Unschedulable(text.into())));
     cache.forget("1");
     assert_eq!(&*decide(&cache, &policies, &pods[2]).unwrap(), "b");
-    let names = cache.snapshot(&[]).names;
-    let counter = Counter { cache: cache.clone(), names };
+    let names = cache.snapshot(&[], &json!({})).names;
+    let counter = Counter::new(cache.clone(), names);
     use crate::policy::PodCounter as _;
     let selector = json!({"matchLabels": {"app": "x"}});
     assert_eq!(counter.count_pods("a", &selector), Ok(vec![1, 0]));

@@ -37,6 +37,59 @@ async fn a_quota_is_exact_under_writes_at_the_same_time() {
 }
 
 #[tokio::test]
+async fn a_pod_that_changes_its_scope_is_charged_anew() {
+    let fixture = with_namespace().await;
+    let quotas = "/api/v1/namespaces/ns/resourcequotas";
+    for (name, scope) in [("ends", "Terminating"), ("stays", "NotTerminating")] {
+        let spec = json!({"hard": {"pods": "1"}, "scopes": [scope]});
+        let (code, mut quota) = fixture.admin("POST", quotas, json!({"metadata": {"name": name}, "spec": spec})).await;
+        assert_eq!(code, 201, "{quota}");
+        quota["status"] = json!({"hard": {"pods": "1"}, "used": {"pods": "0"}});
+        let (code, answer) = fixture.admin("PUT", &format!("{quotas}/{name}/status"), quota).await;
+        assert_eq!(code, 200, "{answer}");
+    }
+    let pods = "/api/v1/namespaces/ns/pods";
+    let pod = |name: &str, deadline: Value| {
+        let spec = json!({"containers": [{"name": "c", "image": "i"}], "activeDeadlineSeconds": deadline});
+        json!({"metadata": {"name": name}, "spec": spec})
+    };
+    let used = async |name: &str| {
+        let (_, quota) = fixture.admin("GET", &format!("{quotas}/{name}"), Value::Null).await;
+        quota["status"]["used"]["pods"].clone()
+    };
+    let (code, mut first) = fixture.admin("POST", pods, pod("first", Value::Null)).await;
+    assert_eq!((code, used("ends").await, used("stays").await), (201, json!("0"), json!("1")), "{first}");
+    first["spec"]["activeDeadlineSeconds"] = 60.into();
+    let (code, answer) = fixture.admin("PUT", &format!("{pods}/first"), first).await;
+    assert_eq!((code, used("ends").await), (200, json!("1")), "{answer}");
+    let (code, answer) = fixture.admin("POST", pods, pod("second", json!(60))).await;
+    assert_eq!(code, 403, "{answer}");
+}
+
+#[tokio::test]
+async fn an_evicted_pod_says_so() {
+    let fixture = with_namespace().await;
+    let pods = "/api/v1/namespaces/ns/pods";
+    let spec = json!({"nodeName": "n", "containers": [{"name": "c", "image": "i"}]});
+    let (code, made) = fixture.admin("POST", pods, json!({"metadata": {"name": "a"}, "spec": spec})).await;
+    assert_eq!(code, 201, "{made}");
+    let evict = async |preconditions: Value| {
+        let body = json!({"metadata": {"name": "a"}, "deleteOptions": {"preconditions": preconditions}});
+        fixture.admin("POST", &format!("{pods}/a/eviction"), body).await
+    };
+    let (code, refused) = evict(json!({"resourceVersion": "1"})).await;
+    assert_eq!(code, 409, "{refused}");
+    let (code, answer) = evict(json!({"resourceVersion": made["metadata"]["resourceVersion"]})).await;
+    assert_eq!(code, 201, "{answer}");
+    let (_, pod) = fixture.admin("GET", &format!("{pods}/a"), Value::Null).await;
+    assert!(pod["metadata"]["deletionTimestamp"].is_string(), "{pod}");
+    let conditions = pod["status"]["conditions"].as_array().unwrap();
+    let found = conditions.iter().find(|condition| condition["type"] == "DisruptionTarget").unwrap();
+    let expected = ["True", "EvictionByEvictionAPI", "Eviction API: evicting"];
+    assert_eq!(["status", "reason", "message"].map(|field| found[field].as_str().unwrap()), expected);
+}
+
+#[tokio::test]
 async fn limit_ranges_fill_in_and_refuse() {
     let fixture = with_namespace().await;
     let limits = json!([{"type": "Container", "default": {"cpu": "1"}, "max": {"cpu": "2"}}]);
