@@ -16,6 +16,7 @@ STAGES=(validator mutator authorizer authenticator objectValidator converter sch
 
 PROJECTS=$(mktemp -d)
 start_server apiserver
+retry 20 kubectl create serviceaccount default >/dev/null
 trap 'kill -9 "$SERVER" 2>/dev/null || true; rm -rf "$WORK" "$PROJECTS"' EXIT
 VECTORS=$PROJECTS/vectors
 (cd "$ROOT" && cargo run --quiet --release --locked -p portcullis-tape --example vectors) >"$VECTORS"

@@ -69,6 +69,9 @@ pub enum KitError {
         /// The answer.
         error: portcullis_client::ClientError,
     },
+    /// Cases failed, or calls took longer than their budget.
+    #[error("{0}")]
+    Unmet(String),
     /// The Plugin was applied and its new version does not serve.
     #[error("{0}")]
     NotServing(String),

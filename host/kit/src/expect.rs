@@ -176,8 +176,8 @@ mod tests {
         check(json!({"denied": {"contains": "label"}, "warnings": []}), denied.clone(), &[]);
         check(
             json!("allowed"),
-            denied.clone(),
-            &["  - allowed", "  + denied: {\"causes\":[],\"code\":403,\"message\":\"no label\"}"],
+            json!({"denied": {"message": "no"}, "warnings": ["w"], "audit": {}}),
+            &["  - allowed", "  + denied: {\"message\":\"no\"}, warnings: [\"w\"]"],
         );
         check(
             json!({"denied": "other"}),

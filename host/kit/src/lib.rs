@@ -9,8 +9,8 @@
 //!   server has, under the limits and grants of its Plugin, [`expect`] compares; [`runner`] does that for all cases.
 //! - [`bench`](mod@bench) measures the same calls, [`inspect`] says what a component is, [`apply`] brings it to a cluster.
 //!
-//! Everything here prints nothing: it returns text and data, and the binary shows them. The one exception is the output
-//! of compilers, which goes where the person sees it.
+//! All but [`cli`] return text and data, and [`cli`] shows them. The one exception is the output of compilers and package
+//! managers, which goes to the standard error.
 
 #![forbid(unsafe_code)]
 
@@ -19,6 +19,7 @@ pub mod bench;
 pub mod build;
 pub mod call;
 pub mod case;
+pub mod cli;
 pub mod cluster;
 mod component;
 pub mod embedded;

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Args;
 use portcullis_client::kubeconfig::Token;
-use portcullis_client::{Client, ClientConfig, HttpsTransport};
+use portcullis_client::{Client, ClientConfig, ClientError, HttpsTransport};
+
+use crate::KitError;
 
 /// How to reach a cluster and as whom, with kubectl's names.
 #[derive(Args)]
@@ -38,11 +39,12 @@ impl ClusterFlags {
     ///
     /// # Errors
     /// If a file cannot be read or says nothing that can be used.
-    pub fn client(&self) -> anyhow::Result<Client> {
+    pub fn client(&self) -> Result<Client, KitError> {
         Ok(self.connect()?.with_user_agent("portcullis-plugin"))
     }
 
-    fn connect(&self) -> anyhow::Result<Client> {
+    fn connect(&self) -> Result<Client, KitError> {
+        let failed = |error: ClientError| KitError::Cluster { what: "there is no way to the cluster".into(), error };
         let optional = |path: &Option<PathBuf>| path.as_deref().map_or(Ok(Vec::new()), super::read);
         if let Some(server) = &self.server {
             let config = ClientConfig {
@@ -53,14 +55,15 @@ impl ClusterFlags {
                 token: self.token.clone().map_or(Token::None, Token::Fixed),
                 ..ClientConfig::default()
             };
-            return Ok(Client::new(std::sync::Arc::new(HttpsTransport::new(&config)?)));
+            return Ok(Client::new(std::sync::Arc::new(HttpsTransport::new(&config).map_err(failed)?)));
         }
         let path = match (&self.kubeconfig, &self.data_dir) {
             (Some(path), _) => path.clone(),
             (None, Some(directory)) => directory.join("admin.kubeconfig"),
-            (None, None) => default_kubeconfig().context("give --kubeconfig, --data-dir or --server")?,
+            (None, None) => default_kubeconfig()
+                .ok_or_else(|| KitError::Project("give --kubeconfig, --data-dir or --server".into()))?,
         };
-        Ok(Client::from_kubeconfig(&path)?)
+        Client::from_kubeconfig(&path).map_err(failed)
     }
 }
 
