@@ -66,6 +66,7 @@ pub enum Command {
     Push {
         /// The content
         file: PathBuf,
+        /// Which cluster
         #[command(flatten)]
         cluster: ClusterFlags,
     },
@@ -77,6 +78,7 @@ pub enum Command {
         /// How long to wait, for example 30s
         #[arg(long, default_value = "60s", value_parser = duration)]
         wait: Duration,
+        /// Which cluster
         #[command(flatten)]
         cluster: ClusterFlags,
     },
