@@ -166,7 +166,7 @@ pub fn observed(answer: Answer, question: &Question) -> Result<Value, CallError>
             let error = |error: &portcullis_policy::FieldError| {
                 let value = serde_json::from_str(&error.value).unwrap_or(Value::Null);
                 let kind = format!("{:?}", error.error_type);
-                let kind = kind.strip_prefix("FieldErrorType::").unwrap_or(&kind);
+                let kind = kind.rsplit("::").next().unwrap_or_default();
                 json!({"field": error.field, "type": type_name(kind), "value": value, "detail": error.detail})
             };
             let errors: Vec<Value> = findings.errors.iter().map(error).collect();

@@ -101,7 +101,9 @@ impl PolicyHost for CaseHost {
     }
 
     fn log(&self, _: &str, level: LogLevel, message: &str) {
-        self.log.lock().push(format!("{level:?}: {message}").to_lowercase().replacen("loglevel::", "", 1));
+        let level = format!("{level:?}").to_lowercase();
+        let level = level.rsplit("::").next().unwrap_or_default();
+        self.log.lock().push(format!("{level}: {message}"));
     }
 }
 
