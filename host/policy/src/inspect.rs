@@ -36,6 +36,19 @@ impl Content {
         let stage = Stage::ALL.into_iter().find(|stage| exports_stage(&exports, *stage));
         Content { form: "Component", stage, grants: grants_of(&imports), imports, exports }
     }
+
+    /// Whether a Plugin of this stage, with these grants, can be made of it, as far as its sections tell. What loads a
+    /// component asks again; this is for whoever wants to know before.
+    ///
+    /// # Errors
+    /// What would be wrong, in the words of a Plugin's status.
+    pub fn check(&self, stage: Stage, grants: &Grants) -> Result<(), LoadError> {
+        match self.form {
+            "Component" => check_world(&self.imports, &self.exports, stage, grants),
+            "CoreModule" => check_is_component(b"\0asm\x01\0\0\0"),
+            _ => check_is_component(b"?"),
+        }
+    }
 }
 
 /// The names of a component's own imports and exports; those of the components within it are their own affair.

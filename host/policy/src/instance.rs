@@ -159,6 +159,11 @@ impl Instance {
         self.calls
     }
 
+    /// How much linear memory it has, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        self.store.data().memory()
+    }
+
     /// Runs one call. After an error the instance must be dropped: a guest that was stopped half-way is in no state to
     /// be asked again.
     pub(crate) fn call<R>(

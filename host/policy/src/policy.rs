@@ -258,6 +258,7 @@ impl Policy {
                 Err(wasmtime::Error::msg("wrong stage"))
             })
         });
+        self.counters.memory(instance.memory());
         if wrong_stage {
             permit.give_back(instance);
             return Err(CallError::WrongStage(self.stage));

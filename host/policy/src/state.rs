@@ -79,6 +79,11 @@ impl State {
         self.scheduling = None;
     }
 
+    /// How large the linear memories are together, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        self.memory
+    }
+
     /// Whether the current call ran into the memory limit.
     pub(crate) fn memory_exceeded(&self) -> bool {
         self.memory_exceeded

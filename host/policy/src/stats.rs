@@ -17,6 +17,8 @@ pub struct PolicyStats {
     pub errors_by_reason: Vec<(&'static str, u64)>,
     /// Instances made.
     pub instances: u64,
+    /// The most memory that an instance had after a call, in bytes.
+    pub memory_bytes: u64,
     /// Half of the calls took no longer, in microseconds.
     pub p50_micros: f64,
     /// 99 of 100 calls took no longer, in microseconds.
@@ -63,6 +65,7 @@ pub(crate) struct Counters {
     errors: AtomicU64,
     by_reason: [AtomicU64; REASONS.len()],
     instances: AtomicU64,
+    memory: AtomicU64,
     nanos: AtomicU64,
     buckets: [AtomicU64; STEPS * DOUBLINGS],
 }
@@ -75,6 +78,7 @@ impl Default for Counters {
             errors: zero(),
             by_reason: [const { AtomicU64::new(0) }; REASONS.len()],
             instances: zero(),
+            memory: zero(),
             nanos: zero(),
             buckets: [const { AtomicU64::new(0) }; STEPS * DOUBLINGS],
         }
@@ -98,6 +102,14 @@ impl Counters {
     /// Counts an instance that was made.
     pub(crate) fn instance(&self) {
         self.instances.fetch_add(1, Relaxed);
+    }
+
+    /// Takes note of how much memory an instance had after a call. The most changes rarely: it is read before it is
+    /// written, so that calls on several processors do not fight for it.
+    pub(crate) fn memory(&self, bytes: u64) {
+        if bytes > self.memory.load(Relaxed) {
+            self.memory.fetch_max(bytes, Relaxed);
+        }
     }
 
     /// Counts a call and what came of it.
@@ -142,6 +154,7 @@ impl Counters {
                 .map(|(name, count)| (*name, count.load(Relaxed)))
                 .collect(),
             instances: self.instances.load(Relaxed),
+            memory_bytes: self.memory.load(Relaxed),
             p50_micros: quantile(0.5),
             p99_micros: quantile(0.99),
             histogram: (2..DOUBLINGS)

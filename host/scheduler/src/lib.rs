@@ -24,6 +24,7 @@ mod queue;
 mod resources;
 
 pub use policy::{NodeBatch, Placement, PlacementPolicy, PodCounter, PolicyProvider};
+pub use resources::{Amounts, node_allocatable, pod_requests};
 
 use cache::Cache;
 use decide::{Failure, Question};

@@ -7,7 +7,7 @@ use portcullis_machinery::Value;
 use portcullis_machinery::quantity::Quantity;
 
 /// Amounts by resource name.
-pub(crate) type Amounts = BTreeMap<String, i64>;
+pub type Amounts = BTreeMap<String, i64>;
 
 fn amounts(list: Option<&Value>) -> Amounts {
     let Some(list) = list.and_then(Value::as_object) else { return Amounts::new() };
@@ -43,7 +43,7 @@ fn raise(to: &mut Amounts, other: &Amounts) {
 
 /// What a pod asks for (KEP-753): its containers and sidecars together, or more if an init container needs more while
 /// it runs; requests of the pod itself win (KEP-2837); overhead and the pod's own place on the node are added.
-pub(crate) fn pod_requests(pod: &Value) -> Amounts {
+pub fn pod_requests(pod: &Value) -> Amounts {
     let requests = |container: &Value| amounts(container.at(&["resources", "requests"]));
     let mut running = Amounts::new();
     for container in pod.list_at(&["spec", "containers"]) {
@@ -69,6 +69,6 @@ pub(crate) fn pod_requests(pod: &Value) -> Amounts {
 }
 
 /// What a node has to give.
-pub(crate) fn node_allocatable(node: &Value) -> Amounts {
+pub fn node_allocatable(node: &Value) -> Amounts {
     amounts(node.at(&["status", "allocatable"]))
 }

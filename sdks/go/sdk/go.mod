@@ -1,0 +1,3 @@
+module portcullis.dev/sdk
+
+go 1.24
