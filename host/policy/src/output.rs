@@ -6,6 +6,8 @@ use crate::{
 };
 
 const MAX_MESSAGE: usize = 4 << 10;
+/// A value that an error quotes: of some types the reference quotes all of it, with every member that it could have.
+const MAX_VALUE: usize = 64 << 10;
 const MAX_NAME: usize = 1 << 10;
 const MAX_CAUSES: usize = 256;
 const MAX_WARNINGS: usize = 64;
@@ -102,7 +104,7 @@ impl Output for Findings {
         self.errors.truncate(MAX_ERRORS);
         for error in &mut self.errors {
             shorten(&mut error.field, MAX_NAME);
-            shorten(&mut error.value, MAX_MESSAGE);
+            shorten(&mut error.value, MAX_VALUE);
             shorten(&mut error.detail, MAX_MESSAGE);
         }
         Ok(())

@@ -144,6 +144,43 @@ fn versions_columns_and_paths() {
     );
 }
 
+/// Versions in a message look as the reference keeps them: with all members of their schemas, and without what all
+/// versions have in common.
+#[test]
+fn versions_in_a_message() {
+    let shown = |second: Value| {
+        let schema =
+            json!({"openAPIV3Schema": {"type": "object", "properties": {"a": {"additionalProperties": false}}}});
+        let first = json!({"name": "v1", "served": true, "storage": true, "schema": schema});
+        let crd = definition(json!([first, second]));
+        let errors = errors(&crd, None, "apiextensions.k8s.io", "");
+        errors.iter().find(|error| error.detail.contains("exactly one version")).map(|error| error.value.clone())
+    };
+    let schema = json!({"openAPIV3Schema": {"type": "object", "properties": {"a": {"additionalProperties": false}}}});
+    let same = shown(json!({"name": "v2", "served": true, "storage": true, "schema": schema})).unwrap();
+    assert_eq!(same.matches(r#""Schema":null"#).count(), 2, "{same}");
+    let other = json!({"name": "v2", "served": true, "storage": true, "subresources": {"status": {}},
+        "schema": {"openAPIV3Schema": {"type": "object"}}});
+    let other = shown(other).unwrap();
+    for part in [
+        r#"{"Name":"v1","Served":true,"Storage":true,"Deprecated":false,"DeprecationWarning":null,"Schema":{"OpenAPIV3Schema":{"ID":"","Schema":"","Ref":null,"#,
+        r#""Properties":{"a":{"ID":"","#,
+        r#""AdditionalProperties":{"Allows":false,"Schema":null},"#,
+        r#""Subresources":{"Status":{},"Scale":null},"AdditionalPrinterColumns":null,"SelectableFields":null}]"#,
+    ] {
+        assert!(other.contains(part), "{part} is not in {other}");
+    }
+}
+
+#[test]
+fn a_generated_name_is_no_definitions_name() {
+    let mut crd = with_schema(json!({"type": "object"}));
+    crd["metadata"] = json!({"generateName": "Gen_", "name": "Gen_x"});
+    let fields: Vec<String> =
+        errors(&crd, None, "apiextensions.k8s.io", "").into_iter().map(|error| error.field).collect();
+    assert_eq!(fields, ["metadata.generateName", "metadata.generateName", "metadata.name", "metadata.name"]);
+}
+
 #[test]
 fn an_update_need_not_mend_what_was_so() {
     let schema = |nullable: bool| {
