@@ -66,7 +66,7 @@ test_deps() {
     if [ ! -x target/tools/venv/bin/python ] || ! target/tools/venv/bin/python -c 'import kubernetes, yaml, grpc' 2>/dev/null; then
         echo "deps: installing the Python client, and gRPC for the KMS plugin of the tests"
         python3 -m venv target/tools/venv
-        target/tools/venv/bin/pip install -q --disable-pip-version-check 'kubernetes==36.0.3' 'pyyaml>=6' 'grpcio==1.76.0'
+        target/tools/venv/bin/python -m pip install -q --disable-pip-version-check 'kubernetes==36.0.3' 'pyyaml>=6' 'grpcio==1.76.0'
     fi
     javascript_deps
     language_deps
