@@ -75,10 +75,8 @@ pub struct ServerConfig {
     pub max_request_body_bytes: usize,
     /// The largest module that may be pushed, in bytes. Default 64 MiB.
     pub max_module_bytes: usize,
-    /// `--enable-admission-plugins`, `--disable-admission-plugins`: names as given.
-    pub enable_admission_plugins: Vec<String>,
-    /// See [`Self::enable_admission_plugins`].
-    pub disable_admission_plugins: Vec<String>,
+    /// `--enable-admission-plugins=NodeRestriction`: kubelets may only write what is theirs. Default off, as in the reference.
+    pub node_restriction: bool,
     /// `--runtime-config`: `group/version=true|false`, `api/beta=true`, as given.
     pub runtime_config: Vec<String>,
     /// `--default-not-ready-toleration-seconds`. Default 300.
@@ -137,8 +135,7 @@ impl Default for ServerConfig {
             http2_max_streams: 1000,
             max_request_body_bytes: 3 * 1024 * 1024,
             max_module_bytes: 64 * 1024 * 1024,
-            enable_admission_plugins: Vec::new(),
-            disable_admission_plugins: Vec::new(),
+            node_restriction: false,
             runtime_config: Vec::new(),
             default_not_ready_toleration_seconds: 300,
             default_unreachable_toleration_seconds: 300,

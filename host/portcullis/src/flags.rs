@@ -15,6 +15,9 @@ use crate::kubelet::KUBELET_PORT;
 use crate::roles::{CONTROLLER_MANAGER_PORT, SCHEDULER_PORT, duration};
 use crate::store::{Engine, StoreFlags};
 
+/// The name of what `admission/nodes.rs` of the API server does.
+const NODE_RESTRICTION: &str = "NodeRestriction";
+
 /// Which plugins are loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Plugins {
@@ -93,6 +96,9 @@ pub struct ServerFlags {
     /// Who says whether a request is allowed, in this order: Node, RBAC, AlwaysAllow, AlwaysDeny
     #[arg(long, value_delimiter = ',', default_value = "Node,RBAC", value_parser = authorizer)]
     pub authorization_mode: Vec<AuthorizationMode>,
+    /// Admission that is not on by default: NodeRestriction, which is on in a cluster started as a whole
+    #[arg(long, value_delimiter = ',', value_parser = admission_plugin)]
+    pub enable_admission_plugins: Vec<String>,
     /// How long events are kept
     #[arg(long, default_value = "1h", value_parser = duration)]
     pub event_ttl: Duration,
@@ -120,6 +126,36 @@ fn port_range(text: &str) -> Result<(u16, u16), String> {
     let ends = text.split_once('-').and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
     ends.filter(|(low, high)| low <= high && *low > 0)
         .ok_or_else(|| format!("{text:?} is not a range such as 30000-32767"))
+}
+
+/// Admission plugins that are on, whatever is said.
+const ALWAYS_ON: [&str; 18] = [
+    "NamespaceLifecycle",
+    "LimitRanger",
+    "ServiceAccount",
+    "TaintNodesByCondition",
+    "PodSecurity",
+    "Priority",
+    "DefaultTolerationSeconds",
+    "DefaultStorageClass",
+    "StorageObjectInUseProtection",
+    "RuntimeClass",
+    "CertificateApproval",
+    "CertificateSigning",
+    "CertificateSubjectRestriction",
+    "DefaultIngressClass",
+    "MutatingAdmissionWebhook",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionWebhook",
+    "ResourceQuota",
+];
+
+fn admission_plugin(name: &str) -> Result<String, String> {
+    if name == NODE_RESTRICTION || ALWAYS_ON.contains(&name) {
+        Ok(name.to_owned())
+    } else {
+        Err(format!("there is no admission plugin {name:?}; policies of your own are Plugin objects"))
+    }
 }
 
 fn authorizer(text: &str) -> Result<AuthorizationMode, String> {
@@ -169,6 +205,7 @@ impl ServerFlags {
             advertise_address: self.advertise_address,
             service_node_port_range: self.service_node_port_range,
             authorization_mode: self.authorization_mode.clone(),
+            node_restriction: whole || self.enable_admission_plugins.iter().any(|name| name == NODE_RESTRICTION),
             event_ttl: self.event_ttl,
             request_timeout: self.request_timeout,
             min_request_timeout: Duration::from_secs(self.min_request_timeout),

@@ -105,7 +105,12 @@ async fn with_timeout(request_timeout: std::time::Duration) -> Fixture {
 /// A server over what `wrap` makes of the store.
 async fn over(request_timeout: std::time::Duration, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
-    let config = ServerConfig { data_dir: dir.path().to_owned(), request_timeout, ..ServerConfig::default() };
+    let config = ServerConfig {
+        data_dir: dir.path().to_owned(),
+        request_timeout,
+        node_restriction: true,
+        ..ServerConfig::default()
+    };
     let pki = Arc::new(Pki::open(&config).unwrap());
     let tokens = Arc::new(TokenIssuer::new(&config, &pki).unwrap());
     let store = EmbeddedStore::open(&dir.path().join("store"), EmbeddedOptions::default()).await.unwrap();
