@@ -138,9 +138,9 @@ if [ "$language" != none ]; then
     sed -i 's/owner: red/owner: blue/' cases/with-label.yaml
     sed -i 's/carries the label/is green/' cases/without-label.yaml
     out=$(plugin test 2>&1) && fail "wrong cases pass: $out"
-    grep_for -F -e '- audit.owner: "blue"' <<<"$out" && grep_for -F -e '+ audit.owner: "red"' <<<"$out" || fail "no difference: $out"
-    grep_for -F -e '- denied.message contains "is green \"team\""' <<<"$out" || fail "no difference: $out"
-    grep_for '^0 passed, 2 failed' <<<"$out" || fail "no count: $out"
+    for line in '- audit.owner: "blue"' '+ audit.owner: "red"' '- denied.message contains "is green \"team\""' '0 passed, 2 failed'; do
+        grep -qF -- "$line" <<<"$out" || fail "no «$line»: $out"
+    done
     sed -i 's/expect:/expct:/' cases/with-label.yaml
     expect_error 'there is no "expct" in a case' plugin test
     rm cases/*
