@@ -72,6 +72,9 @@ pub struct System {
     pub under: Under,
 }
 
+/// How long an embedded store's history may grow before it is read.
+const READ_WITHIN: Duration = Duration::from_secs(25);
+
 /// The prefix of the objects' keys.
 pub fn prefix() -> String {
     OBJECTS.replace("/api/v1/namespaces/robustness/configmaps", "/registry/configmaps/robustness/")
@@ -116,12 +119,19 @@ impl System {
         let until = Instant::now() + lasts;
         let mut all = self.faults();
         all.retain(|fault| only.is_empty() || only.contains(fault));
-        let mut made = Vec::new();
+        let (mut made, mut read) = (Vec::new(), Instant::now());
         while Instant::now() < until {
             let between = if lasts > Duration::from_secs(120) { 500..6000 } else { 300..1500 };
             sleep(Duration::from_millis(random.random_range(between))).await;
             let any = all.choose(&mut random).copied().unwrap_or(Fault::KillServer);
-            let fault = all.get(made.len()).copied().unwrap_or(any);
+            let mut fault = all.get(made.len()).copied().unwrap_or(any);
+            // What an embedded store keeps of its history has to be read before it is compacted.
+            if matches!(self.under, Under::Embedded { .. }) && read.elapsed() > READ_WITHIN {
+                fault = Fault::KillServer;
+            }
+            if fault == Fault::KillServer {
+                read = Instant::now();
+            }
             println!("{:8.2} s  {fault:?}", shared.clock.now() as f64 / 1e9);
             self.make(fault, &mut random).await.with_context(|| format!("{fault:?}"))?;
             made.push(fault);

@@ -27,9 +27,10 @@ use crate::truth::Truth;
 use crate::watchers::{Habit, Record, Watcher};
 use crate::{Engine, Options};
 
-/// How often the API server compacts: what is older than this may be gone.
-const COMPACT_EVERY: &str = "20s";
-/// How long watches may take to deliver the last events, once nothing fails any more.
+/// How often the API server compacts: what is older than this may be gone. The embedded store's history is read when its
+/// server is dead, which happens more often than this (see `System::disturb`).
+const COMPACT_EVERY: [(Engine, &str); 2] = [(Engine::Embedded, "60s"), (Engine::Etcd, "20s")];
+/// How long no watch may have got on before those that have not delivered the last events are stuck.
 const CATCH_UP: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -45,7 +46,8 @@ impl Work {
 }
 
 async fn start(options: &Options, work: &Path) -> Result<System> {
-    let mut flags = vec!["--etcd-compaction-interval".to_owned(), COMPACT_EVERY.to_owned()];
+    let every = COMPACT_EVERY.iter().find(|(engine, _)| *engine == options.engine).map_or("20s", |(_, every)| every);
+    let mut flags = vec!["--etcd-compaction-interval".to_owned(), every.to_owned()];
     let (under, count) = match options.engine {
         Engine::Embedded => (Under::Embedded { truth: Truth::default(), next: 2 }, 1),
         Engine::Etcd => {
@@ -150,9 +152,14 @@ async fn caught_up(reached: &[(Selection, Arc<AtomicU64>)], revision: u64) -> Ve
         let behind = |(_, reached): &&(Selection, Arc<AtomicU64>)| reached.load(Ordering::Relaxed) < revision;
         reached.iter().filter(behind).collect::<Vec<_>>()
     };
-    let until = tokio::time::Instant::now() + CATCH_UP;
+    // Some take their time on purpose: they may, for as long as they get on.
+    let come_to = || reached.iter().map(|(_, reached)| reached.load(Ordering::Relaxed)).sum::<u64>();
+    let (mut before, mut until) = (come_to(), tokio::time::Instant::now() + CATCH_UP);
     while !late().is_empty() && tokio::time::Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(100)).await;
+        if come_to() > before {
+            (before, until) = (come_to(), tokio::time::Instant::now() + CATCH_UP);
+        }
     }
     let text = |(selection, reached): &(Selection, Arc<AtomicU64>)| {
         format!("a watcher of {selection:?} has come to {reached:?} of {revision}, and no further")
