@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -17,7 +16,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use self::unread::Unread;
 use crate::tenants::{Connection, Tenants};
+
+mod unread;
 
 /// A client that has not finished its handshake by then is dropped.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -135,7 +137,7 @@ async fn connection(
     let client = Arc::new(Connection::new(tenants, remote, chain.unwrap_or_default()));
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let client = Arc::clone(&client);
-        async move { Ok::<_, std::convert::Infallible>(client.handle(request.map(Body::new)).await) }
+        async move { Ok::<_, std::convert::Infallible>(client.handle(Unread::wrap(request)).await) }
     });
     let stream = BufWriter::with_capacity(WRITE_BUFFER, stream);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);

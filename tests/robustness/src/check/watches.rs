@@ -158,7 +158,7 @@ fn initial(watch: &Watch, truth: &Truth, revision: u64) -> Vec<Seen> {
 
 /// A watch that begins with the state at a revision that it does not tell: tries all that it can be.
 fn from_any(watch: &Watch, truth: &Truth) -> Result<(), String> {
-    let mut why = "nothing fits".to_owned();
+    let mut why: Option<String> = None;
     let added = watch.seen.iter().take_while(|seen| matches!(seen, Seen::Change(Kind::Added, _, _))).count();
     let revision = |seen: &Seen| match seen {
         Seen::Change(_, _, version) => version.revision,
@@ -180,13 +180,24 @@ fn from_any(watch: &Watch, truth: &Truth) -> Result<(), String> {
             if whole == state {
                 match follow(watch, at, rest, truth) {
                     Ok(()) => return Ok(()),
-                    Err(error) => why = error,
+                    Err(error) => why = why.or(Some(format!("with the state at {at}: {error}"))),
                 }
             }
         }
     }
     let begins = &watch.seen[..watch.seen.len().min(added + 1)];
-    Err(format!("no state that it can have begun with explains it: {why}; it begins with {begins:?}"))
+    let why = why.unwrap_or_else(|| "nothing fits".to_owned());
+    let least = begins.iter().map(revision).min().unwrap_or(0);
+    let most = begins.iter().map(revision).max().unwrap_or(0);
+    let happened: Vec<_> = truth
+        .after(least.saturating_sub(60))
+        .take_while(|(at, _)| *at <= most)
+        .filter_map(|(at, change)| expected(&watch.selection, at, change))
+        .collect();
+    Err(format!(
+        "no state that it can have begun with explains it: {why}; it begins with {begins:?}; what happened then: \
+         {happened:?}"
+    ))
 }
 
 fn check_one(watch: &Watch, truth: &Truth) -> Result<(), String> {
