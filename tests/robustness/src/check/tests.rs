@@ -296,6 +296,8 @@ fn watches_have_every_event_once_and_in_order() {
         [&[change(Kind::Added, at(3))], &events()[3..]].concat(),
         "explains it",
     );
+    started("the state of the first bookmark", Start::Any, vec![Seen::Bookmark(5), events()[4].clone()], "");
+    started("a bookmark too late", Start::Any, vec![Seen::Bookmark(6)], "explains it");
     started("no such state", Start::Any, vec![change(Kind::Added, version(3, 2, 2, 2))], "explains it");
 }
 

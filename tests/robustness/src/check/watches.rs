@@ -168,7 +168,13 @@ fn from_any(watch: &Watch, truth: &Truth) -> Result<(), String> {
     for count in 0..=added {
         let (state, rest) = watch.seen.split_at(count);
         let least = state.iter().map(revision).max().unwrap_or(0);
-        let most = rest.first().map_or(truth.last(), |seen| revision(seen).saturating_sub(1));
+        let most = match rest.first() {
+            None => truth.last(),
+            // The state has no more than what came before this change.
+            Some(Seen::Change(_, _, version)) => version.revision.saturating_sub(1),
+            // The state may have been exactly this one.
+            Some(Seen::Bookmark(revision) | Seen::Synced(revision)) => *revision,
+        };
         let mut candidates: BTreeSet<u64> = truth.revisions(least, most).into_iter().collect();
         candidates.extend([least, most].into_iter().filter(|at| (least..=most).contains(at)));
         for at in candidates {
