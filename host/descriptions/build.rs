@@ -175,15 +175,12 @@ fn write(texts: &Texts) {
         }
         let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
         let compressed = encoder.write_all(block.as_bytes()).and_then(|()| encoder.finish());
-        let path = out.join(format!("{number}.deflate"));
-        fs::write(&path, compressed.expect("compressing into memory")).expect("OUT_DIR is writable");
-        let path = path.display().to_string();
-        writeln!(
-            table,
-            "    Packed {{ package: {package:?}, length: {}, bytes: include_bytes!({path:?}) }},",
-            block.len()
-        )
-        .expect("writing to a String");
+        let name = format!("/{number}.deflate");
+        fs::write(out.join(&name[1..]), compressed.expect("compressing into memory")).expect("OUT_DIR is writable");
+        let bytes = format!("include_bytes!(concat!(env!(\"OUT_DIR\"), {name:?}))");
+        let length = block.len();
+        writeln!(table, "    Packed {{ package: {package:?}, length: {length}, bytes: {bytes} }},")
+            .expect("writing to a String");
     }
     table.push_str("]\n");
     fs::write(out.join("table.rs"), table).expect("OUT_DIR is writable");

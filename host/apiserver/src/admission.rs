@@ -13,7 +13,9 @@ pub mod signing;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use portcullis_machinery::{Status, Value};
+use portcullis_policy::AdmissionDocument;
 
 use crate::context::{Context, UserInfo};
 
@@ -79,7 +81,23 @@ pub struct AdmissionAttributes {
     /// Who writes.
     pub user: UserInfo,
     /// What admission makes of all this once for its steps; begin with the default.
-    pub prepared: OnceLock<Arc<Value>>,
+    pub prepared: Prepared,
+}
+
+/// What the steps of admission share of what they make of a request. A copy of the attributes begins anew, since it is
+/// made to differ.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    /// The document's `request`.
+    pub request: OnceLock<Arc<Value>>,
+    /// The document, as long as its object is the one that is admitted.
+    pub document: Mutex<Option<Arc<AdmissionDocument>>>,
+}
+
+impl Clone for Prepared {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl AdmissionAttributes {
@@ -87,8 +105,14 @@ impl AdmissionAttributes {
     pub fn set_name(&mut self, name: &str) {
         if self.name != name {
             name.clone_into(&mut self.name);
-            self.prepared = OnceLock::new();
+            self.prepared = Prepared::default();
         }
+    }
+
+    /// The object, which admission is done with and holds on to no longer.
+    pub fn release(&self, object: Arc<Value>) -> Value {
+        *self.prepared.document.lock() = None;
+        Arc::unwrap_or_clone(object)
     }
 }
 

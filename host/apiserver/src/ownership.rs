@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use portcullis_machinery::apply::{Versions, Writer, track_update};
 use portcullis_machinery::{Status, Value};
 
-use crate::customresources::conversion::versions::in_versions;
+use crate::customresources::conversion::versions::{has_versions, in_versions};
 use crate::handlers::Scope;
 use crate::handlers::options::WriteOptions;
 use crate::negotiation::header;
@@ -56,6 +56,10 @@ pub async fn track_in_versions(
     new: &mut Value,
     options: &WriteOptions,
 ) -> Result<(), Status> {
+    if !has_versions(scope) {
+        track(scope, live, new, options, None);
+        return Ok(());
+    }
     let tracked = in_versions(scope, |versions| {
         let mut new = new.clone();
         track(scope, live, &mut new, options, versions);

@@ -135,6 +135,7 @@ fn question(stage: Stage, mut document: Value) -> Question {
                 old_object: shared("oldObject"),
                 namespace_object: shared("namespaceObject"),
                 request: shared("request").unwrap_or_default(),
+                ..AdmissionDocument::default()
             };
             let object = parts.object.clone();
             Question { object, ..of(Arc::new(parts)) }

@@ -27,6 +27,10 @@ pub struct AdmissionDocument {
     pub namespace_object: Option<Arc<Value>>,
     /// Who asks for what: `uid`, `operation`, `kind`, `resource`, `userInfo`, `options`, ….
     pub request: Arc<Value>,
+    /// What was made of `object` for the components that have read it; begin with the default.
+    pub object_parts: tape::Parts,
+    /// The same of `old_object`.
+    pub old_object_parts: tape::Parts,
 }
 
 impl tape::Document for AdmissionDocument {
@@ -38,6 +42,15 @@ impl tape::Document for AdmissionDocument {
             "request" => Some(Node::Json(&self.request)),
             _ => None,
         }
+    }
+
+    fn shared(&self, member: &str) -> Option<tape::Shared<'_>> {
+        let (value, parts) = match member {
+            "object" => (self.object.as_deref()?, &self.object_parts),
+            "oldObject" => (self.old_object.as_deref()?, &self.old_object_parts),
+            _ => return None,
+        };
+        Some(tape::Shared { value, parts })
     }
 
     fn members(&self) -> Vec<&str> {

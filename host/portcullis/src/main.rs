@@ -27,6 +27,11 @@ use crate::plugin_cli::PluginCommand;
 use crate::roles::{ControllerManagerFlags, SchedulerFlags};
 use crate::store_cli::StoreCommand;
 
+/// Requests allocate and free many small pieces: trees of JSON, headers, patches. The C library's allocator took a fifth
+/// of a write's CPU.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A Kubernetes-compatible control plane in which every decision is a WebAssembly component.
 #[derive(Parser)]
 #[command(version, about)]

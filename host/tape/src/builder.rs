@@ -15,6 +15,8 @@ pub struct Builder {
     frames: Vec<Frame>,
     key: Option<u32>,
     keys: KeyTable,
+    /// The most containers that were open at once.
+    deepest: usize,
     error: Option<Error>,
 }
 
@@ -59,6 +61,7 @@ impl Builder {
             frames: Vec::with_capacity(4),
             key: None,
             keys: KeyTable::default(),
+            deepest: 0,
             error: None,
         }
     }
@@ -67,6 +70,11 @@ impl Builder {
     #[inline]
     pub fn len(&self) -> usize {
         self.out.len()
+    }
+
+    /// How deep containers were in each other at most, tapes that were copied in not counted.
+    pub fn deepest(&self) -> usize {
+        self.deepest
     }
 
     /// Whether nothing was written yet.
@@ -192,6 +200,7 @@ impl Builder {
         }
         let key = self.key.take();
         self.frames.push(Frame { first: self.slots.len(), object, key, start: self.out.len() as u32 });
+        self.deepest = self.deepest.max(self.frames.len());
     }
 
     /// Starts an array; its items follow.
@@ -287,7 +296,7 @@ impl Builder {
     }
 
     /// Writes the value of another tape as the next value. The tape must be well formed: one that a [`Builder`] made,
-    /// or that was verified.
+    /// or that was verified, and not so deep that it comes to be too deep here: see [`Self::deepest`].
     pub fn tape(&mut self, tape: crate::Tape<'_>) {
         let (Some(body), Some(root)) = (tape.bytes().get(HEADER..), word(tape.bytes(), 12)) else {
             return self.fail(Error::Header);

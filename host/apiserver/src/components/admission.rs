@@ -70,7 +70,7 @@ fn group_version(of: &GroupVersionName, last: &str) -> Value {
 
 /// The document's `request`, with the names of an AdmissionReview request; made once for all steps.
 fn request(cx: &Context, attributes: &AdmissionAttributes) -> Arc<Value> {
-    Arc::clone(attributes.prepared.get_or_init(|| Arc::new(request_of(cx, attributes))))
+    Arc::clone(attributes.prepared.request.get_or_init(|| Arc::new(request_of(cx, attributes))))
 }
 
 fn request_of(cx: &Context, attributes: &AdmissionAttributes) -> Value {
@@ -88,13 +88,31 @@ fn request_of(cx: &Context, attributes: &AdmissionAttributes) -> Value {
     })
 }
 
-fn document(attributes: &AdmissionAttributes, object: Option<Arc<Value>>, request: Arc<Value>) -> Arc<dyn Document> {
-    Arc::new(AdmissionDocument {
+fn document(attributes: &AdmissionAttributes, object: Option<Arc<Value>>, request: Arc<Value>) -> AdmissionDocument {
+    AdmissionDocument {
         object,
         old_object: attributes.old_object.clone(),
         namespace_object: attributes.namespace_object.clone(),
         request,
-    })
+        ..AdmissionDocument::default()
+    }
+}
+
+/// The document of both kinds of validators, which is one for as long as they are asked about the same object.
+fn document_of(cx: &Context, attributes: &AdmissionAttributes, object: &Arc<Value>) -> Arc<dyn Document> {
+    let object = (!object.is_null()).then_some(object);
+    let mut known = attributes.prepared.document.lock();
+    let same = |known: &&Arc<AdmissionDocument>| match (&known.object, object) {
+        (Some(known), Some(object)) => Arc::ptr_eq(known, object),
+        (None, None) => true,
+        _ => false,
+    };
+    if let Some(document) = known.as_ref().filter(same) {
+        return Arc::clone(document) as Arc<dyn Document>;
+    }
+    let made = Arc::new(document(attributes, object.cloned(), request(cx, attributes)));
+    *known = Some(Arc::clone(&made));
+    made
 }
 
 /// Passes on what a policy says beside its verdict.
@@ -191,6 +209,37 @@ fn causes(findings: &Findings) -> Vec<Cause> {
     findings.errors.iter().map(cause).collect()
 }
 
+/// Asks one mutator; gives the object as it wants it, if that is another.
+fn ask_mutator(
+    cx: &Context,
+    attributes: &AdmissionAttributes,
+    plugin: &LivePlugin,
+    document: &Arc<dyn Document>,
+    object: &Value,
+) -> Result<Option<Value>, Status> {
+    let mutation = match plugin.policy.call_mutator(document) {
+        Ok(mutation) => mutation,
+        Err(error) => return failed_in(cx, plugin, &error).map(|()| None),
+    };
+    tell(cx, plugin, &mutation.warnings, &mutation.audit_annotations);
+    if let Some(denial) = &mutation.denied {
+        return Err(denied(cx, plugin, attributes, denial));
+    }
+    if mutation.patch.is_empty() {
+        return Ok(None);
+    }
+    // All or nothing: a patch that does not apply leaves the object as it was.
+    let patched = json_patch(&mutation.patch)
+        .and_then(|operations| patch::json_patch(object, &operations).map_err(|status| status.message));
+    match patched {
+        Ok(patched) => Ok(Some(patched)),
+        Err(why) => {
+            let unusable = plugin.policy.unusable(format!("its patch does not apply: {why}"));
+            failed_in(cx, plugin, &unusable).map(|()| None)
+        }
+    }
+}
+
 #[async_trait]
 impl Admission for ComponentAdmission {
     async fn mutate(&self, cx: &Context, attributes: &AdmissionAttributes, object: &mut Value) -> Result<(), Status> {
@@ -199,37 +248,20 @@ impl Admission for ComponentAdmission {
             return Ok(());
         }
         let request = request(cx, attributes);
+        let mut shared = Arc::new(std::mem::take(object));
+        let fresh = |shared: &Arc<Value>| -> Arc<dyn Document> {
+            Arc::new(document(attributes, Some(Arc::clone(shared)), Arc::clone(&request)))
+        };
+        let mut document = fresh(&shared);
         for plugin in plugins {
-            // The instance holds on to the document only for its call, so the object is back in one piece after it.
-            let shared = Arc::new(std::mem::take(object));
-            let document = document(attributes, Some(Arc::clone(&shared)), Arc::clone(&request));
-            let answer = plugin.policy.call_mutator(&document);
-            drop(document);
-            *object = Arc::try_unwrap(shared).unwrap_or_else(|still_shared| Value::clone(&still_shared));
-            let mutation = match answer {
-                Ok(mutation) => mutation,
-                Err(error) => {
-                    failed_in(cx, &plugin, &error)?;
-                    continue;
-                }
-            };
-            tell(cx, &plugin, &mutation.warnings, &mutation.audit_annotations);
-            if let Some(denial) = &mutation.denied {
-                return Err(denied(cx, &plugin, attributes, denial));
-            }
-            if mutation.patch.is_empty() {
-                continue;
-            }
-            // All or nothing: a patch that does not apply leaves the object as it was.
-            let patched = json_patch(&mutation.patch)
-                .and_then(|operations| patch::json_patch(object, &operations).map_err(|status| status.message));
-            match patched {
-                Ok(patched) => *object = patched,
-                Err(why) => {
-                    failed_in(cx, &plugin, &plugin.policy.unusable(format!("its patch does not apply: {why}")))?
-                }
+            if let Some(patched) = ask_mutator(cx, attributes, &plugin, &document, &shared)? {
+                shared = Arc::new(patched);
+                document = fresh(&shared);
             }
         }
+        // An instance holds on to a document only for its call, so the object is in one piece here.
+        drop(document);
+        *object = Arc::unwrap_or_clone(shared);
         Ok(())
     }
 
@@ -243,8 +275,7 @@ impl Admission for ComponentAdmission {
         if plugins.is_empty() {
             return Ok(());
         }
-        let object = (!object.is_null()).then(|| Arc::clone(object));
-        let document = document(attributes, object, request(cx, attributes));
+        let document = document_of(cx, attributes, object);
         let mut all = Vec::new();
         for plugin in plugins {
             match plugin.policy.call_object_validator(&document) {
@@ -280,8 +311,7 @@ impl Admission for ComponentAdmission {
         if plugins.is_empty() {
             return Ok(());
         }
-        let object = (!object.is_null()).then(|| Arc::clone(object));
-        let document = document(attributes, object, request(cx, attributes));
+        let document = document_of(cx, attributes, object);
         for plugin in plugins {
             match plugin.policy.call_validator(&document) {
                 Ok(verdict) => {

@@ -1,6 +1,6 @@
 //! What the handlers know of the request that they answer.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use portcullis_machinery::{Status, Value, codec};
 use portcullis_storage::cache::{CachedObject, JsonCodec, ResourceCache};
 use portcullis_storage::{StoreError, Tenant};
 
-use crate::admission::{AdmissionAttributes, GroupVersionName, Operation};
+use crate::admission::{AdmissionAttributes, GroupVersionName, Operation, Prepared};
 use crate::context::Context;
 use crate::customresources::codec::{CustomCodec, selectable};
 use crate::negotiation::Output;
@@ -115,7 +115,7 @@ impl Scope {
             namespace_object: self.namespace_object(),
             options,
             user: self.cx.user.clone(),
-            prepared: OnceLock::new(),
+            prepared: Prepared::default(),
         }
     }
 

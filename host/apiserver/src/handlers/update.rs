@@ -267,7 +267,7 @@ async fn finish(
         }
     };
     strategy::revision::check(scope, source, text, &new, checked)?;
-    let new = Arc::unwrap_or_clone(new);
+    let new = attributes.release(new);
     let over = object::deletion_timestamp(old).is_some()
         && object::finalizers(&new).next().is_none()
         && object::i64_at(old, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or(0) == 0

@@ -248,7 +248,7 @@ async fn create_prepared(
     scope.server.authorizer.check_escalation(&scope.cx.user, &scope.cx.info, &object, None)?;
     let object = Arc::new(object);
     validate(scope, attributes, &object).await?;
-    let object = Arc::unwrap_or_clone(object);
+    let object = attributes.release(object);
     let name = object::name(&object).to_owned();
     if name.is_empty() {
         return Err(Status::bad_request("Name parameter required."));

@@ -1,6 +1,7 @@
 //! Projections: the declared paths of a policy, evaluated over a document and packed into one buffer.
 
 use super::convert::{to_value, write_json, write_scalar, write_value};
+use super::parts::Shared;
 use crate::path::{Pattern, Segment, array_index, parse_pointer};
 use portcullis_tape::{Builder, Kind, ValueRef};
 use serde_json::Value;
@@ -21,6 +22,10 @@ pub trait Document {
     fn root(&self, member: &str) -> Option<Node<'_>>;
     /// The names of the members that are there, in ascending order: what the empty path and a leading `*` go through.
     fn members(&self) -> Vec<&str>;
+    /// A member that several projections are taken from, with the tapes that have been made of its parts.
+    fn shared(&self, _member: &str) -> Option<Shared<'_>> {
+        None
+    }
 }
 
 impl Document for Value {
@@ -93,6 +98,16 @@ trait Sink {
     fn end(&mut self);
     fn absent(&mut self);
     fn node(&mut self, node: Node<'_>);
+    fn maybe(&mut self, node: Option<Node<'_>>) {
+        match node {
+            Some(node) => self.node(node),
+            None => self.absent(),
+        }
+    }
+    /// A member of the document or, if there is a key, what the member has under it.
+    fn part(&mut self, document: &dyn Document, member: &str, key: Option<&str>) {
+        self.maybe(part_of(document, member, key));
+    }
     fn document(&mut self, document: &dyn Document);
     fn len(&self) -> usize;
 }
@@ -129,6 +144,13 @@ impl Sink for TapeSink {
         match node {
             Node::Json(value) => write_value(&mut self.0, value),
             Node::Tape(value) => self.0.value(value),
+        }
+    }
+    fn part(&mut self, document: &dyn Document, member: &str, key: Option<&str>) {
+        match (document.shared(member), key) {
+            (Some(shared), None) => shared.write(&mut self.0),
+            (Some(shared), Some(key)) => shared.write_part(&mut self.0, key),
+            (None, key) => self.maybe(part_of(document, member, key)),
         }
     }
     fn document(&mut self, document: &dyn Document) {
@@ -179,6 +201,11 @@ impl Sink for JsonSink {
     }
 }
 
+fn part_of<'a>(document: &'a dyn Document, member: &str, key: Option<&str>) -> Option<Node<'a>> {
+    let node = document.root(member)?;
+    key.map_or(Some(node), |key| node.child(key))
+}
+
 fn walk(document: &dyn Document, patterns: &[Pattern], sink: &mut impl Sink) -> Result<(), ProjectError> {
     sink.begin();
     for (index, pattern) in patterns.iter().enumerate() {
@@ -187,11 +214,10 @@ fn walk(document: &dyn Document, patterns: &[Pattern], sink: &mut impl Sink) -> 
         }
         match (pattern.segments().split_first(), pattern.is_multiple()) {
             (None, _) => sink.document(document),
+            (Some((Segment::Key(member), [])), false) => sink.part(document, member, None),
+            (Some((Segment::Key(member), [Segment::Key(key)])), false) => sink.part(document, member, Some(key)),
             (Some((Segment::Key(first), rest)), false) => {
-                match document.root(first).and_then(|node| descend(node, rest)) {
-                    Some(node) => sink.node(node),
-                    None => sink.absent(),
-                }
+                sink.maybe(document.root(first).and_then(|node| descend(node, rest)));
             }
             (Some((Segment::Key(first), rest)), true) => {
                 sink.begin();

@@ -33,12 +33,38 @@ fn the_last_of_repeated_keys_counts() {
     assert_eq!(to_value(Tape::new(&bytes).expect("verified").root()), json!({"a": 3, "b": {"x": {"y": 2}}}));
 }
 
+/// A document whose members are shared by several projections.
+struct Kept<'a>(&'a Value, Vec<(&'a String, Parts)>);
+
+impl<'a> Kept<'a> {
+    fn of(value: &'a Value) -> Self {
+        let members = value.as_object().into_iter().flat_map(|members| members.keys());
+        Self(value, members.map(|member| (member, Parts::default())).collect())
+    }
+}
+
+impl Document for Kept<'_> {
+    fn root(&self, member: &str) -> Option<Node<'_>> {
+        Document::root(self.0, member)
+    }
+
+    fn members(&self) -> Vec<&str> {
+        Document::members(self.0)
+    }
+
+    fn shared(&self, member: &str) -> Option<Shared<'_>> {
+        let (_, parts) = self.1.iter().find(|(name, _)| *name == member)?;
+        Some(Shared { value: self.0.get(member)?, parts })
+    }
+}
+
 /// Projects from the value and from its tape, and compares the packed entries as JSON (absent as `"ABSENT"`).
 fn check(document: &Value, paths: &[&str], expected: Value) {
     let patterns: Vec<Pattern> = paths.iter().map(|path| Pattern::parse(path).expect("pattern")).collect();
     let bytes = from_value(document).expect("tape");
     let tape = Tape::new(&bytes).expect("verified");
-    for source in [document as &dyn Document, &tape] {
+    let kept = Kept::of(document);
+    for source in [document as &dyn Document, &tape, &kept, &kept] {
         let packed = project(source, &patterns).expect("projected");
         let root = Tape::new(&packed).expect("verified").root();
         let shown: Vec<Value> =
@@ -63,6 +89,28 @@ fn projections() {
     check(&document, &["/*/operation"], json!([["CREATE"]]));
     check(&document, &["", "/request"], json!([document, {"operation": "CREATE"}]));
     check(&document, &[], json!([]));
+    check(&document, &["/object", "/object/spec", "/object/none", "/none"], {
+        let object = &document["object"];
+        json!([object, object["spec"], "ABSENT", "ABSENT"])
+    });
+    check(&document, &["/object/spec", "/object/metadata", "/object"], {
+        let object = &document["object"];
+        json!([object["spec"], object["metadata"], object])
+    });
+}
+
+/// What is too deep for a tape is refused, also where parts of it are copied in.
+#[test]
+fn depth() {
+    let nest = |depth| json!({"object": {"a": (0..depth).fold(json!(1), |inner, _| json!([inner]))}});
+    for (depth, fits) in [(10, true), (126, true), (127, false), (140, false)] {
+        let document = nest(depth);
+        let kept = Kept::of(&document);
+        for source in [&document as &dyn Document, &kept, &kept] {
+            let packed = project(source, &[Pattern::parse("/object").expect("pattern")]);
+            assert_eq!(packed.is_ok_and(|packed| Tape::new(&packed).is_ok()), fits, "{depth}");
+        }
+    }
 }
 
 #[test]

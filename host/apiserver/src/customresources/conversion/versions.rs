@@ -15,6 +15,11 @@ use portcullis_machinery::{Status, Value, object};
 use super::{Maker, failure, on_the_spot, one};
 use crate::handlers::Scope;
 
+/// Whether the request's kind has versions between which fields may have to be found again.
+pub fn has_versions(scope: &Scope) -> bool {
+    scope.definition.custom.as_ref().is_some_and(|custom| custom.types.len() > 1)
+}
+
 /// Runs `act` with the other versions of the request's kind, if it has any.
 ///
 /// # Errors
