@@ -14,6 +14,7 @@ pub mod options;
 pub mod patch;
 pub mod scale;
 pub mod scope;
+pub mod stored;
 pub mod subresources;
 pub mod transform;
 pub mod update;

@@ -191,7 +191,7 @@ async fn make(
             let found = scope.cache().get(&scope.key(), None).await.map_err(|error| store_error(&error))?;
             Ok((200, (*found.ok_or(status)?.value()).clone()))
         }
-        other => other.map(|module| (201, module)),
+        other => other.map(|module| (201, module.into_value())),
     }
 }
 

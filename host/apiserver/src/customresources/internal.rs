@@ -73,5 +73,5 @@ pub async fn change_status(
 ) -> Result<Value, Status> {
     let scope = scope(server, definitions, "status", "", name, "update");
     let options = WriteOptions { field_manager: "kube-apiserver".to_owned(), ..WriteOptions::default() };
-    update::apply(&scope, &update::Source::Change(change), &options).await.map(|(stored, _)| stored)
+    update::apply(&scope, &update::Source::Change(change), &options).await.map(|(stored, _)| stored.into_value())
 }

@@ -8,11 +8,12 @@ use portcullis_machinery::{Status, Value};
 use portcullis_storage::StoreError;
 
 use super::scope::store_error;
+use super::stored::Stored;
 
 /// See the module.
 pub enum Attempt {
     /// The object as it is now, and whether it was made (by a write) or is gone (by a deletion).
-    Done(Value, bool),
+    Done(Stored, bool),
     /// There is nothing to change: the object as it was read.
     Unchanged(Value),
     /// Another write came in between.

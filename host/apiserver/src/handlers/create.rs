@@ -47,5 +47,5 @@ pub async fn create(scope: &Scope, request_body: Body) -> Result<Response<Body>,
         scope_of_new.namespace = String::new();
     }
     let stored = write::create(&scope_of_new, object, &options, options.to_value("CreateOptions")).await?;
-    respond_object(scope, 201, &stored)
+    stored.respond(scope, 201)
 }

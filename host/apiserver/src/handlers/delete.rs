@@ -93,7 +93,7 @@ async fn remove_as(scope: &Scope, options: &DeleteOptions, admitted: bool) -> Re
             None => Err(scope.not_found()),
         };
         match result {
-            Ok(Attempt::Done(answer, gone)) => return Ok((answer, gone)),
+            Ok(Attempt::Done(answer, gone)) => return Ok((answer.into_value(), gone)),
             Ok(Attempt::Unchanged(answer)) if fresh => return Ok((answer, false)),
             Ok(Attempt::Unchanged(_) | Attempt::Overtaken) => fresh = true,
             Ok(Attempt::Failed(status)) => return Err(status),
@@ -183,19 +183,19 @@ async fn attempt(
         return match scope.server.store.put(&existing.key, bytes, expect, None).await {
             Ok(revision) => {
                 object::set_version(&mut answer, revision);
-                Ok(Attempt::Done(answer, false))
+                Ok(Attempt::Done(answer.into(), false))
             }
             Err(error) => Ok(Attempt::refused(&error)),
         };
     }
     if options.dry_run {
-        return Ok(Attempt::Done(answer(scope, &new), true));
+        return Ok(Attempt::Done(answer(scope, &new).into(), true));
     }
     match scope.server.store.delete(&existing.key, Expect::ModRevision(existing.revision)).await {
         Ok((_, revision)) => {
             strategy::after_delete(scope, &new).await;
             object::meta_mut(&mut new).insert("resourceVersion".into(), revision.to_string().into());
-            Ok(Attempt::Done(answer(scope, &new), true))
+            Ok(Attempt::Done(answer(scope, &new).into(), true))
         }
         Err(StoreError::NotFound) => Err(scope.not_found()),
         Err(error) => Ok(Attempt::refused(&error)),

@@ -11,7 +11,6 @@ use portcullis_machinery::{Status, Value, defaults, object, patch};
 use serde_json::json;
 
 use super::options::{WriteKind, WriteOptions, write_options};
-use super::transform::respond_object;
 use super::{Scope, body, update};
 use crate::customresources::conversion::versions::in_versions;
 use crate::negotiation::header;
@@ -73,7 +72,7 @@ pub async fn patch(scope: &Scope, request_body: Body) -> Result<Response<Body>, 
     let options = write_options(&scope.query, write_kind)?;
     let source = update::Source::Patch(Patch { kind, body: bytes });
     let (stored, created) = update::apply(scope, &source, &options).await?;
-    respond_object(scope, if created { 201 } else { 200 }, &stored)
+    stored.respond(scope, if created { 201 } else { 200 })
 }
 
 impl Patch {

@@ -14,7 +14,7 @@ use super::attempt::Attempt;
 use super::body::{self, Expected};
 use super::options::{WriteKind, WriteOptions, write_options};
 use super::scope::{SERVER_TIMEOUT, store_error};
-use super::transform::respond_object;
+use super::stored::Stored;
 use super::{Scope, carried, names, patch, write};
 use crate::admission::{AdmissionAttributes, Operation};
 use crate::customresources::conversion;
@@ -86,14 +86,14 @@ pub async fn update(scope: &Scope, request_body: Body) -> Result<Response<Body>,
     let raw_data = strategy::revision::sent(scope, &bytes, media);
     let scope = &Scope { raw_data, ..scope.clone() };
     let (stored, created) = apply(scope, &Source::Replace(object), &options).await?;
-    respond_object(scope, if created { 201 } else { 200 }, &stored)
+    stored.respond(scope, if created { 201 } else { 200 })
 }
 
 /// Builds, admits and stores the new version; returns it as stored, and whether it was made rather than changed.
 ///
 /// # Errors
 /// As the reference answers.
-pub async fn apply(scope: &Scope, source: &Source, options: &WriteOptions) -> Result<(Value, bool), Status> {
+pub async fn apply(scope: &Scope, source: &Source, options: &WriteOptions) -> Result<(Stored, bool), Status> {
     let cache = scope.cache();
     let key = scope.key();
     // The embedded engine's cache is never behind. With another store the cached version is tried first, and any
@@ -107,7 +107,7 @@ pub async fn apply(scope: &Scope, source: &Source, options: &WriteOptions) -> Re
         };
         match result {
             Ok(Attempt::Done(object, made)) => return Ok((object, made)),
-            Ok(Attempt::Unchanged(object)) if fresh => return Ok((object, false)),
+            Ok(Attempt::Unchanged(object)) if fresh => return Ok((object.into(), false)),
             Ok(Attempt::Unchanged(_) | Attempt::Overtaken) => fresh = true,
             Ok(Attempt::Failed(status)) => return Err(status),
             // A creation in which the store failed may have taken place.
@@ -119,7 +119,7 @@ pub async fn apply(scope: &Scope, source: &Source, options: &WriteOptions) -> Re
 }
 
 /// The object is not there: some kinds, and apply, make it.
-async fn make(scope: &Scope, source: &Source, options: &WriteOptions) -> Result<Value, Status> {
+async fn make(scope: &Scope, source: &Source, options: &WriteOptions) -> Result<Stored, Status> {
     let applies = matches!(source, Source::Patch(patch) if patch.kind == patch::PatchKind::Apply);
     let puts = matches!(source, Source::Replace(_)) && scope.definition.allow_create_on_update;
     if !(applies || puts) || !scope.sub().is_empty() || !scope.definition.has_verb("create") {
@@ -273,7 +273,7 @@ async fn finish(
         && object::i64_at(old, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or(0) == 0
         && strategy::may_end(scope, &new);
     if options.dry_run {
-        return Ok(Attempt::Done(new, false));
+        return Ok(Attempt::Done(new.into(), false));
     }
     let store = &scope.server.store;
     let expect = Expect::ModRevision(existing.revision);
@@ -281,7 +281,7 @@ async fn finish(
         return match store.delete(&existing.key, expect).await {
             Ok(_) | Err(StoreError::NotFound) => {
                 strategy::after_delete(scope, &new).await;
-                Ok(Attempt::Done(new, false))
+                Ok(Attempt::Done(new.into(), false))
             }
             Err(error) => Ok(Attempt::refused(&error)),
         };
@@ -293,13 +293,10 @@ async fn finish(
         return Ok(Attempt::Unchanged((*old).clone()));
     }
     let new = if unchanged { old.clone() } else { new };
-    let (bytes, mut answer) = conversion::to_store(scope, new).await?;
+    let (bytes, answer) = conversion::to_store(scope, new).await?;
     let bytes = strategy::revision::with_text(bytes, text);
-    match store.put(&existing.key, bytes, expect, write::time_to_live(scope)).await {
-        Ok(revision) => {
-            object::set_version(&mut answer, revision);
-            Ok(Attempt::Done(answer, false))
-        }
+    match store.put(&existing.key, bytes.clone(), expect, write::time_to_live(scope)).await {
+        Ok(revision) => Ok(Attempt::Done(Stored::at(scope, answer, &bytes, revision), false)),
         Err(error) => Ok(Attempt::refused(&error)),
     }
 }

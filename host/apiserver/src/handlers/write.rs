@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::options::WriteOptions;
 use super::scope::{cache_of, store_error};
+use super::stored::Stored;
 use super::{Scope, names};
 use crate::admission::reinvocation::Reinvocation;
 use crate::admission::{AdmissionAttributes, Operation, classes, limits, nodes, quota, signing};
@@ -175,7 +176,7 @@ pub async fn create(
     mut object: Value,
     options: &WriteOptions,
     options_value: Value,
-) -> Result<Value, Status> {
+) -> Result<Stored, Status> {
     let meta = object::meta_mut(&mut object);
     for field in ["creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
         meta.remove(field);
@@ -221,7 +222,7 @@ async fn create_once(
     labels_by_default: bool,
     options: &WriteOptions,
     attributes: &AdmissionAttributes,
-) -> Result<Value, Status> {
+) -> Result<Stored, Status> {
     let definition = &scope.definition;
     // The generation of a CSIDriver begins with its first change.
     if definition.generation && definition.kind != "CSIDriver" {
@@ -242,7 +243,7 @@ async fn create_prepared(
     mut object: Value,
     options: &WriteOptions,
     attributes: &AdmissionAttributes,
-) -> Result<Value, Status> {
+) -> Result<Stored, Status> {
     let definition = &scope.definition;
     let _ = codec::conform(&mut object, &definition.schema);
     scope.server.authorizer.check_escalation(&scope.cx.user, &scope.cx.info, &object, None)?;
@@ -260,18 +261,15 @@ async fn create_prepared(
     let taken = || Status::already_exists(&definition.group, &definition.plural, &name);
     if options.dry_run {
         let there = scope.cache().get(&key, None).await.map_err(|error| store_error(&error))?;
-        return if there.is_some() { Err(taken()) } else { Ok(object) };
+        return if there.is_some() { Err(taken()) } else { Ok(object.into()) };
     }
     if !matches!(object::resource_version(&object), "" | "0") {
         return Err(Status::failure(500, "", "resourceVersion should not be set on objects to be created"));
     }
-    let (bytes, mut answer) = conversion::to_store(scope, object).await?;
+    let (bytes, answer) = conversion::to_store(scope, object).await?;
     let bytes = strategy::revision::with_text(bytes, scope.raw_data.as_deref());
-    match scope.server.store.put(&key, bytes, Expect::Absent, time_to_live(scope)).await {
-        Ok(revision) => {
-            object::set_version(&mut answer, revision);
-            Ok(answer)
-        }
+    match scope.server.store.put(&key, bytes.clone(), Expect::Absent, time_to_live(scope)).await {
+        Ok(revision) => Ok(Stored::at(scope, answer, &bytes, revision)),
         Err(StoreError::Conflict { current }) => {
             let ending = current.is_some_and(|kv| {
                 serde_json::from_slice::<Value>(&kv.value).is_ok_and(|old| object::deletion_timestamp(&old).is_some())

@@ -222,36 +222,15 @@ impl Conform {
         path: &Path<'_>,
     ) -> Result<(), TypeError> {
         let Value::Object(members) = value else { return Ok(()) };
-        let mut failure = None;
-        members.retain(|key, value| {
-            if failure.is_some() {
-                return true;
+        // Nearly always everything is kept, and then the members need not be moved about.
+        let mut dropped = Vec::new();
+        for (key, value) in members.iter_mut() {
+            if !self.member(key, value, schema, shape, path)? {
+                dropped.push(key.clone());
             }
-            let Some(field) = schema.field(key) else {
-                if !shape.preserve_unknown && self.unknown.len() < MAX_REPORTED {
-                    self.unknown.push(format!("unknown field \"{}\"", Path::Key(path, key).text(true)));
-                }
-                return shape.preserve_unknown;
-            };
-            if value.is_null() {
-                return field.emit == Emit::Always && (field.go_pointer || matches!(field.schema.shape, Shape::Any));
-            }
-            let owner = declaring(&schema.go_type, key);
-            if let Err(error) = self.value(value, &field.schema, &Path::Key(path, key), owner) {
-                failure = Some(error);
-                return true;
-            }
-            // Stored and read again, an empty one is none.
-            if field.emit == Emit::Always
-                && matches!(field.schema.shape, Shape::List(_) | Shape::Map(_))
-                && is_zero(value)
-            {
-                *value = Value::Null;
-            }
-            keep(field, value)
-        });
-        if let Some(error) = failure {
-            return Err(error);
+        }
+        for key in dropped {
+            members.remove(&key);
         }
         for field in shape.fields() {
             if field.emit == Emit::Always && !members.contains_key(&*field.name) {
@@ -263,6 +242,34 @@ impl Conform {
             }
         }
         Ok(())
+    }
+
+    /// Brings a member of an object into its form; says whether it is kept.
+    fn member(
+        &mut self,
+        key: &str,
+        value: &mut Value,
+        schema: &Schema,
+        shape: &ObjectShape,
+        path: &Path<'_>,
+    ) -> Result<bool, TypeError> {
+        let Some(field) = schema.field(key) else {
+            if !shape.preserve_unknown && self.unknown.len() < MAX_REPORTED {
+                self.unknown.push(format!("unknown field \"{}\"", Path::Key(path, key).text(true)));
+            }
+            return Ok(shape.preserve_unknown);
+        };
+        if value.is_null() {
+            return Ok(field.emit == Emit::Always && (field.go_pointer || matches!(field.schema.shape, Shape::Any)));
+        }
+        let owner = declaring(&schema.go_type, key);
+        self.value(value, &field.schema, &Path::Key(path, key), owner)?;
+        // Stored and read again, an empty one is none.
+        if field.emit == Emit::Always && matches!(field.schema.shape, Shape::List(_) | Shape::Map(_)) && is_zero(value)
+        {
+            *value = Value::Null;
+        }
+        Ok(keep(field, value))
     }
 }
 
