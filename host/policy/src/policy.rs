@@ -14,7 +14,7 @@ use serde_json::Value;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicU8, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -43,13 +43,15 @@ pub struct Policy {
     pub(crate) prepared: Prepared,
     pub(crate) pool: Pool,
     pub(crate) counters: Counters,
-    /// Whether the last call was slow.
-    pub(crate) slow: AtomicBool,
+    /// How many more of the last calls were slow than quick, up to a few; see [`Policy::call`].
+    pub(crate) slow: AtomicU8,
     pub(crate) serial: u64,
 }
 
 /// A call that took longer than this was slow.
 const SLOW: Duration = Duration::from_millis(1);
+/// From so many slow calls on a policy is slow. One alone says little: the thread may have been taken off the processor.
+pub(crate) const DISTRUST: u8 = 2;
 
 /// Whether this thread is one of a runtime that has others to put in its place.
 fn may_block_in_place() -> bool {
@@ -214,8 +216,8 @@ impl Policy {
 
     /// One call, with its counters.
     ///
-    /// Calls run where the caller stands, which mostly is a thread that serves many requests. A policy whose last call
-    /// was slow (or that was never called) is not trusted with such a thread: tokio is told that this one blocks, and
+    /// Calls run where the caller stands, which mostly is a thread that serves many requests. A policy whose last calls
+    /// were slow (or that was never called) is not trusted with such a thread: tokio is told that this one blocks, and
     /// puts another in its place. That costs some microseconds, which a quick policy must not pay at every call.
     fn call<R: Output>(
         &self,
@@ -224,14 +226,15 @@ impl Policy {
         run: impl FnOnce(&Guest, &mut Store<State>, &[u8]) -> Option<wasmtime::Result<R>>,
     ) -> Result<R, CallError> {
         let start = Instant::now();
-        let was_slow = self.slow.load(Relaxed);
-        let result = match was_slow && may_block_in_place() {
+        let slow = self.slow.load(Relaxed);
+        let result = match slow >= DISTRUST && may_block_in_place() {
             true => tokio::task::block_in_place(|| self.answer(document, scheduling, run)),
             false => self.answer(document, scheduling, run),
         };
         let took = start.elapsed();
-        if was_slow != (took > SLOW) {
-            self.slow.store(!was_slow, Relaxed);
+        let next = if took > SLOW { (slow + 1).min(DISTRUST + 1) } else { slow.saturating_sub(1) };
+        if next != slow {
+            self.slow.store(next, Relaxed);
         }
         self.counters.call(took, result.as_ref().err());
         result

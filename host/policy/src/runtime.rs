@@ -17,7 +17,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -211,7 +211,7 @@ impl Inner {
             prepared,
             pool,
             counters,
-            slow: AtomicBool::new(true),
+            slow: AtomicU8::new(crate::policy::DISTRUST),
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
         }))
     }
