@@ -17,7 +17,7 @@ TRIES ?= 1
 # and the behaviour corpus, which takes minutes, last.
 SUITES := $(filter-out corpus,$(patsubst tests/%/run.sh,%,$(wildcard tests/*/run.sh))) corpus
 
-.PHONY: help deps test-deps guests build build-tests up test test-all test-host test-guests robustness-tool soak bench \
+.PHONY: help deps test-deps guests build build-tests up test test-all test-host test-guests robustness-tool examples soak bench \
 	fuzz fmt lint clean \
 	$(SUITES:%=test-%)
 
@@ -40,7 +40,8 @@ build: guests ## everything; leaves target/release/portcullis
 # The binary and all tests in one go: Cargo picks features for the packages that it is asked for, and would compile many
 # dependencies twice if it were asked twice.
 build-tests: guests
-	cargo build --release --locked --workspace --bins --tests
+	cargo build --release --locked --workspace --bins --tests \
+		--example test-guests --example vectors
 	$(BIN) plugin precompile
 
 up: build ## build, then run a whole cluster in the foreground; flags in ARGS="--bind …"
@@ -66,10 +67,15 @@ $(SUITES:%=test-%): test-%: $(BUILD)
 	@scripts/suite.sh $* $(TRIES)
 
 test-robustness soak: robustness-tool
+test-plugins test-languages: examples
 
 # Building all tests has built it.
 robustness-tool: $(BUILD)
 	[ $(BUILD) = build-tests ] || cargo build --release --locked -p portcullis -p portcullis-robustness
+
+examples: $(BUILD)
+	[ $(BUILD) = build-tests ] || cargo build --release --locked -p portcullis -p portcullis-policy -p portcullis-tape \
+		--bins --example test-guests --example vectors
 
 soak: ## clients and faults for SECONDS_=14400 seconds, and a checker of what came of it
 	tests/robustness/soak.sh
