@@ -227,7 +227,7 @@ fn keep_identity(live: &Value, result: &mut Value) {
 fn refuse(conflicts: &[(&Manager, &Entry, Set)]) -> Conflicts {
     let (mut fields, mut causes, mut groups) = (Set::default(), Vec::new(), Vec::new());
     for (manager, entry, set) in conflicts {
-        fields.unite(set);
+        fields.unite((*set).clone());
         let name = describe(manager, entry);
         let paths = set.paths();
         for path in &paths {
@@ -315,7 +315,7 @@ fn record(managed: &mut Managed, live: &Value, new: &Value, writer: &Writer<'_>)
     if !comparison.written.is_empty() {
         let blank = Entry { set: Set::default(), api_version: writer.api_version.to_owned(), time: None };
         let entry = managed.0.entry(Manager::of(writer, false)).or_insert(blank);
-        entry.set.unite(&comparison.written);
+        entry.set.unite(comparison.written);
         entry.time = Some(object::rfc3339(writer.now));
     }
 }

@@ -140,8 +140,9 @@ impl Managed {
         for (_, manager) in updaters.into_iter().take(surplus + 1) {
             let Some(entry) = self.0.remove(&manager) else { continue };
             let ancient = Manager { name: ANCIENT.to_owned(), subresource: String::new(), ..manager };
-            let all = self.0.entry(ancient).or_insert_with(|| Entry { set: Set::default(), ..entry.clone() });
-            all.set.unite(&entry.set);
+            let blank = Entry { set: Set::default(), api_version: entry.api_version, time: entry.time.clone() };
+            let all = self.0.entry(ancient).or_insert(blank);
+            all.set.unite(entry.set);
             all.time = all.time.clone().max(entry.time);
         }
     }

@@ -56,10 +56,14 @@ impl Set {
     }
 
     /// Adds all members of another set.
-    pub fn unite(&mut self, other: &Self) {
+    pub fn unite(&mut self, other: Self) {
         self.here |= other.here;
-        for (step, below) in &other.below {
-            self.below.entry(step.clone()).or_default().unite(below);
+        if self.below.is_empty() {
+            self.below = other.below;
+            return;
+        }
+        for (step, below) in other.below {
+            self.below.entry(step).or_default().unite(below);
         }
     }
 

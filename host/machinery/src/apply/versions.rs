@@ -66,7 +66,7 @@ pub(super) fn prune(result: &mut Value, last: &Set, last_version: &str, managed:
     let mut owned: BTreeMap<&str, Set> = BTreeMap::new();
     for entry in managed.0.values() {
         let version = if writer.versions.is_some() { entry.api_version.as_str() } else { writer.api_version };
-        owned.entry(version).or_default().unite(&entry.set);
+        owned.entry(version).or_default().unite(entry.set.clone());
     }
     let Some(versions) = writer.versions.filter(|_| owned.len() > 1 || last_version != writer.api_version) else {
         let kept = owned.remove(writer.api_version).unwrap_or_default();
