@@ -159,4 +159,108 @@ expect_error 'node "hollow" is not allowed to modify node "other"' \
     kubectl $node create --validate=false -f - <<<'{"kind":"Node","apiVersion":"v1","metadata":{"name":"other"}}'
 expect_error 'can only create mirror pods' kubectl $node create --validate=false -f - <<<"$(pod x)"
 
+say "a host port is one pod's"
+listens() { # NAME ADDRESS
+    printf '{"kind":"Pod","apiVersion":"v1","metadata":{"name":"%s"},"spec":{"containers":[{"name":"c","image":"i","ports":[
+        {"containerPort":80,"hostPort":8080,"hostIP":"%s"}]}]}}' "$@" | kubectl create -f - >/dev/null
+}
+phase() { kubectl get pod "$1" -o jsonpath='{.status.phase}'; }
+export -f phase
+listens first 127.0.0.1
+settles "Running" phase first
+listens elsewhere 127.0.0.2
+listens second ""
+settles "Running" phase elsewhere
+settles "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports. Refused by policy: scheduler-default 1." \
+    kubectl get pod second -o jsonpath='{.status.conditions[?(@.type=="PodScheduled")].message}'
+kubectl delete pod first elsewhere --wait=false >/dev/null
+settles "Running" phase second
+kubectl delete pod second --wait=false >/dev/null
+
+say "claims get volumes, and volumes are given back"
+volume() { # NAME SIZE CLASS
+    printf '{"kind":"PersistentVolume","apiVersion":"v1","metadata":{"name":"%s"},"spec":{"capacity":{"storage":"%s"},
+        "accessModes":["ReadWriteOnce"],"storageClassName":"%s","nfs":{"server":"s","path":"/"}}}' "$@" | kubectl create -f - >/dev/null
+}
+claim() { # NAME SIZE CLASS
+    printf '{"kind":"PersistentVolumeClaim","apiVersion":"v1","metadata":{"name":"%s"},"spec":{"resources":{"requests":{
+        "storage":"%s"}},"accessModes":["ReadWriteOnce"],"storageClassName":"%s"}}' "$@" | kubectl create -f - >/dev/null
+}
+uses() { # NAME CLAIM
+    printf '{"kind":"Pod","apiVersion":"v1","metadata":{"name":"%s"},"spec":{"volumes":[{"name":"v","persistentVolumeClaim":{
+        "claimName":"%s"}}],"containers":[{"name":"c","image":"i"}]}}' "$@" | kubectl create -f - >/dev/null
+}
+state() { kubectl get "$1" -o jsonpath='{.status.phase} {.spec.volumeName}{.spec.claimRef.name}'; }
+export -f state
+claim data 1Gi ""
+uses reader data
+settles "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims." \
+    kubectl get pod reader -o jsonpath='{.status.conditions[?(@.type=="PodScheduled")].message}'
+volume tiny 1Mi ""
+volume large 5Gi ""
+settles "Bound large" state pvc/data
+settles "Bound data" state pv/large
+settles "Available " state pv/tiny
+is "the size" "5Gi" "$(kubectl get pvc data -o jsonpath='{.status.capacity.storage}')"
+settles "Running" phase reader
+kubectl delete pvc data --wait=false >/dev/null
+kubectl delete pod reader --wait=false >/dev/null
+settles "" kubectl get pvc data --ignore-not-found -o name
+settles "Released data" state pv/large
+say "some wait for the pod that is to have them"
+kubectl create -f - >/dev/null <<'YAML'
+kind: StorageClass
+apiVersion: storage.k8s.io/v1
+metadata: {name: local}
+provisioner: kubernetes.io/no-provisioner
+volumeBindingMode: WaitForFirstConsumer
+---
+kind: StorageClass
+apiVersion: storage.k8s.io/v1
+metadata: {name: made}
+provisioner: csi.example.org
+volumeBindingMode: WaitForFirstConsumer
+YAML
+volume disk 1Gi local
+claim scratch 1Gi local
+settles "Available " state pv/disk
+settles "WaitForFirstConsumer" kubectl get events --field-selector involvedObject.name=scratch -o jsonpath='{.items[0].reason}'
+is "the claim" "Pending " "$(state pvc/scratch)"
+uses writer scratch
+settles "Running" phase writer
+is "the claim with its pod" "Bound disk" "$(state pvc/scratch)"
+say "and others are told where a volume is to be made"
+kubectl create -f - >/dev/null <<'YAML'
+kind: Pod
+apiVersion: v1
+metadata: {name: asks}
+spec:
+  containers: [{name: c, image: i}]
+  volumes:
+  - name: v
+    ephemeral:
+      volumeClaimTemplate:
+        spec: {accessModes: [ReadWriteOnce], storageClassName: made, resources: {requests: {storage: 1Gi}}}
+YAML
+made() {
+    kubectl get pvc asks-v -o jsonpath="{.metadata.annotations['volume\.kubernetes\.io/selected-node']} {.metadata.annotations['volume\.kubernetes\.io/storage-provisioner']}"
+}
+export -f made
+settles "hollow csi.example.org" made
+volume provided 1Gi made
+kubectl patch pv provided --type merge -p '{"spec":{"claimRef":{"namespace":"default","name":"asks-v"}}}' >/dev/null
+settles "Running" phase asks
+kubectl delete pod writer asks --wait=false >/dev/null
+
+say "a class of attributes goes once nobody has it"
+kubectl create -f - >/dev/null <<'YAML'
+{kind: VolumeAttributesClass, apiVersion: storage.k8s.io/v1, metadata: {name: gold}, driverName: csi.example.org, parameters: {a: b}}
+YAML
+claim has-class 1Gi local
+kubectl patch pvc has-class --type merge -p '{"spec":{"volumeAttributesClassName":"gold"}}' >/dev/null
+kubectl delete volumeattributesclass gold --wait=false >/dev/null
+is "the class that is used" "volumeattributesclass.storage.k8s.io/gold" "$(kubectl get volumeattributesclass gold -o name)"
+kubectl delete pvc has-class --wait=false >/dev/null
+settles "" kubectl get volumeattributesclass gold --ignore-not-found -o name
+
 stop_server

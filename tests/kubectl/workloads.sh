@@ -50,6 +50,7 @@ says 'Job suspended' kubectl events --for job/long
 soon 3 .status.readyReplicas statefulset db
 is 'db-0 db-1 db-2' kubectl get pods -l app=db --sort-by=.metadata.creationTimestamp -o 'jsonpath={.items[*].metadata.name}'
 is 'data-db-0 data-db-1 data-db-2' kubectl get persistentvolumeclaims -o 'jsonpath={.items[*].metadata.name}'
+is 'Bound Bound Bound' kubectl get persistentvolumes -o 'jsonpath={.items[*].status.phase}'
 kubectl set image statefulset/db db=example.test/db:2 >out
 says 'roll(ing update|ed out| out).*complete' kubectl rollout status statefulset db --timeout=30s
 says '^2 ' kubectl rollout history statefulset db

@@ -115,6 +115,10 @@ resources! {
     LEASES = "coordination.k8s.io" / "v1" / "leases", "Lease", true;
     ENDPOINTSLICES = "discovery.k8s.io" / "v1" / "endpointslices", "EndpointSlice", true;
     RUNTIMECLASSES = "node.k8s.io" / "v1" / "runtimeclasses", "RuntimeClass", false;
+    CSIDRIVERS = "storage.k8s.io" / "v1" / "csidrivers", "CSIDriver", false;
+    CSISTORAGECAPACITIES = "storage.k8s.io" / "v1" / "csistoragecapacities", "CSIStorageCapacity", true;
+    STORAGECLASSES = "storage.k8s.io" / "v1" / "storageclasses", "StorageClass", false;
+    VOLUMEATTRIBUTESCLASSES = "storage.k8s.io" / "v1" / "volumeattributesclasses", "VolumeAttributesClass", false;
     PODDISRUPTIONBUDGETS = "policy" / "v1" / "poddisruptionbudgets", "PodDisruptionBudget", true;
     CLUSTERROLES = "rbac.authorization.k8s.io" / "v1" / "clusterroles", "ClusterRole", false;
     MODULES = "plugins.portcullis.dev" / "v1alpha1" / "modules", "Module", false;

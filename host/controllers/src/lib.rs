@@ -13,6 +13,7 @@ mod daemonset;
 mod deployment;
 mod disruption;
 mod endpoints;
+mod ephemeral_volume;
 mod gc;
 mod job;
 mod mirroring;
@@ -26,6 +27,7 @@ mod revisions;
 mod serviceaccount;
 mod statefulset;
 mod ttl;
+mod volume_binding;
 mod volume_protection;
 
 pub use certificates::SigningCa;
@@ -75,8 +77,11 @@ pub async fn run(client: Client, config: ControllersConfig, shutdown: Cancellati
         "statefulset-controller" => statefulset::run(context.clone());
         "daemonset-controller" => daemonset::run(context.clone());
         "ttl-after-finished-controller" => ttl::run(context.clone());
+        "persistentvolume-binder-controller" => volume_binding::run(context.clone());
+        "ephemeral-volume-controller" => ephemeral_volume::run(context.clone());
         "persistentvolumeclaim-protection-controller" => volume_protection::claims(context.clone());
         "persistentvolume-protection-controller" => volume_protection::volumes(context.clone());
+        "volumeattributesclass-protection-controller" => volume_protection::attributes_classes(context.clone());
         "disruption-controller" => disruption::run(context.clone());
         "namespace-controller" => namespace::run(context.clone());
         "serviceaccount-controller" => serviceaccount::run(context.clone());

@@ -1,15 +1,17 @@
 //! Claims and volumes that are in use stay until they are not ("Storage Object in Use Protection", KEP-2629).
 //!
-//! The API server gives every claim and volume a finalizer. Here it is taken away from those that are being deleted once
-//! no pod has the claim, and no claim the volume.
+//! The API server gives every claim, volume and class of attributes a finalizer. Here it is taken away from those that are
+//! being deleted once no pod has the claim, no claim the volume, and neither claim nor volume the class.
 
 use std::time::Duration;
 
-use portcullis_client::resource::{PERSISTENTVOLUMECLAIMS, PERSISTENTVOLUMES, PODS};
+use portcullis_client::object::object_key;
+use portcullis_client::resource::{PERSISTENTVOLUMECLAIMS, PERSISTENTVOLUMES, PODS, VOLUMEATTRIBUTESCLASSES};
 use portcullis_client::{
     Client, ClientError, Informer, InformerEvent, ListParams, ObjectExt, Resource, WorkQueue, run_workers,
 };
 use portcullis_machinery::{Value, object};
+use portcullis_placement::volumes::claims_of;
 
 use crate::common::{Context, is_over};
 
@@ -18,6 +20,7 @@ mod tests;
 
 const CLAIM_FINALIZER: &str = "kubernetes.io/pvc-protection";
 const VOLUME_FINALIZER: &str = "kubernetes.io/pv-protection";
+const CLASS_FINALIZER: &str = "kubernetes.io/vac-protection";
 /// When a claim that is in use is looked at again without an occasion.
 const LATER: Duration = Duration::from_secs(30);
 
@@ -38,7 +41,7 @@ pub(crate) async fn claims(context: Context) {
     context.pods.on_event(move |event| {
         let pod = event.object();
         if matches!(event, InformerEvent::Deleted(_)) || is_over(pod) {
-            claims_of(pod).for_each(|claim| add.add(format!("{}/{claim}", pod.namespace())));
+            claims_of(pod).for_each(|claim| add.add(object_key(pod.namespace(), &claim.name)));
         }
     });
     let again = queue.clone();
@@ -48,7 +51,7 @@ pub(crate) async fn claims(context: Context) {
             let Some(claim) = claim.filter(|claim| is_held(claim, CLAIM_FINALIZER)) else { return Ok(()) };
             // Asked of the server: a pod that was made a moment ago may be missing in what was watched.
             let pods = client.list_all(&PODS, claim.namespace(), &ListParams::default()).await?;
-            if pods.items.iter().any(|pod| !is_over(pod) && claims_of(pod).any(|name| name == claim.name())) {
+            if pods.items.iter().any(|pod| !is_over(pod) && claims_of(pod).any(|own| own.name == claim.name())) {
                 again.add_after(key, LATER);
                 return Ok(());
             }
@@ -85,20 +88,60 @@ pub(crate) async fn volumes(context: Context) {
     .await;
 }
 
+/// Runs the controller of classes of attributes until shutdown.
+pub(crate) async fn attributes_classes(context: Context) {
+    let client = context.client_for("volumeattributesclass-protection-controller");
+    let start = |resource| Informer::builder(&client, resource).start(context.shutdown.clone());
+    let classes = start(&VOLUMEATTRIBUTESCLASSES);
+    let users = [start(&PERSISTENTVOLUMECLAIMS), start(&PERSISTENTVOLUMES)];
+    for informer in users.iter().chain([&classes]) {
+        informer.synced().await;
+    }
+    let queue: WorkQueue<String> = WorkQueue::new();
+    let add = queue.clone();
+    classes.on_event(move |event| {
+        if is_held(event.object(), CLASS_FINALIZER) {
+            add.add(event.object().key());
+        }
+    });
+    for informer in &users {
+        let add = queue.clone();
+        informer.on_event(move |event| {
+            let before = match event {
+                InformerEvent::Updated { old, .. } | InformerEvent::Deleted(old) => old,
+                InformerEvent::Added(_) => return,
+            };
+            attributes_classes_of(before).for_each(|class| add.add(class.to_owned()));
+        });
+    }
+    run_workers("vac-protection", queue, 2, context.shutdown, move |key| {
+        let class = classes.get_key(&key).filter(|class| is_held(class, CLASS_FINALIZER));
+        let mut objects = users.iter().flat_map(Informer::list);
+        let used = objects.any(|user| attributes_classes_of(&user).any(|class| class == key));
+        let client = client.clone();
+        async move {
+            match class.filter(|_| !used) {
+                Some(class) => release(&client, &VOLUMEATTRIBUTESCLASSES, &class, CLASS_FINALIZER).await,
+                None => Ok(()),
+            }
+        }
+    })
+    .await;
+}
+
+/// The classes of attributes that a claim or a volume has, or is about to get.
+fn attributes_classes_of(user: &Value) -> impl Iterator<Item = &str> {
+    let paths: [&[&str]; 3] = [
+        &["spec", "volumeAttributesClassName"],
+        &["status", "currentVolumeAttributesClassName"],
+        &["status", "modifyVolumeStatus", "targetVolumeAttributesClassName"],
+    ];
+    paths.into_iter().map(|path| user.str_at(path)).filter(|class| !class.is_empty())
+}
+
 /// Whether the object would be gone but for the finalizer.
 fn is_held(found: &Value, finalizer: &str) -> bool {
     found.is_deleting() && object::finalizers(found).any(|held| held == finalizer)
-}
-
-/// The names of the claims that a pod has, those of its ephemeral volumes among them.
-fn claims_of(pod: &Value) -> impl Iterator<Item = String> {
-    pod.list_at(&["spec", "volumes"]).iter().filter_map(|volume| {
-        if volume.get("ephemeral").is_some_and(|ephemeral| !ephemeral.is_null()) {
-            return Some(format!("{}-{}", pod.name(), volume.str_at(&["name"])));
-        }
-        let claim = volume.str_at(&["persistentVolumeClaim", "claimName"]);
-        (!claim.is_empty()).then(|| claim.to_owned())
-    })
 }
 
 async fn release(client: &Client, resource: &Resource, held: &Value, finalizer: &str) -> Result<(), ClientError> {

@@ -9,7 +9,8 @@ use portcullis_machinery::Value;
 use portcullis_machinery::selector::LabelSelector;
 
 use crate::policy::{PlacementPolicy, PodCounter};
-use crate::resources::{Amounts, add, node_allocatable, pod_requests, subtract};
+use crate::ports;
+use crate::resources::{Amounts, add, node_allocatable, pod_takes, subtract};
 
 /// The cache; locked for short moments only, never while a policy runs.
 #[derive(Default)]
@@ -72,7 +73,7 @@ impl State {
     fn add_pod(&mut self, pod: &Object, node: &str, assumed: bool) {
         self.remove_pod(pod.uid());
         let node: Arc<str> = node.into();
-        let requests = pod_requests(pod);
+        let requests = pod_takes(pod);
         let info = self.nodes.entry(node.clone()).or_default();
         add(&mut info.requested, &requests);
         info.pods.insert(pod.uid().to_owned(), pod.clone());
@@ -107,7 +108,7 @@ impl Cache {
             state.nominated.remove(pod.uid());
             return;
         }
-        let nominated = Nominated { node: node.into(), priority: priority(pod), requests: pod_requests(pod) };
+        let nominated = Nominated { node: node.into(), priority: priority(pod), requests: pod_takes(pod) };
         state.nominated.insert(pod.uid().to_owned(), nominated);
     }
 
@@ -187,7 +188,9 @@ impl Cache {
             amounts.and_then(|amounts| amounts.get(resource)).copied().unwrap_or(0)
         };
         Snapshot {
-            allocatable: column(&|_, info, resource| amount(Some(&info.allocatable), resource)),
+            allocatable: column(&|_, info, resource| {
+                ports::allocatable(resource).unwrap_or_else(|| amount(Some(&info.allocatable), resource))
+            }),
             requested: column(&|name, info, resource| {
                 amount(Some(&info.requested), resource).saturating_add(amount(kept.get(name), resource))
             }),

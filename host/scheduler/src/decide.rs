@@ -8,7 +8,8 @@ use portcullis_machinery::Value;
 
 use crate::cache::{Cache, Counter, Snapshot};
 use crate::policy::{NodeBatch, Placement, PlacementPolicy};
-use crate::resources::{Amounts, add, pod_requests};
+use crate::ports;
+use crate::resources::{Amounts, add, pod_requests, pod_takes};
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -30,6 +31,8 @@ pub(crate) struct Question<'a> {
     resources: Vec<String>,
     amounts: Vec<i64>,
     snapshot: Snapshot,
+    /// For each node, what of the pod's volumes is against it, before any policy is asked.
+    objections: Vec<Option<&'static str>>,
 }
 
 /// Nodes as they would be without some of their pods: the nodes' places in the snapshot, each with those pods.
@@ -38,12 +41,26 @@ pub(crate) type Without<'a> = [(usize, Vec<&'a Object>)];
 impl<'a> Question<'a> {
     pub(crate) fn new(cache: &'a Arc<Cache>, policies: &'a [Arc<dyn PlacementPolicy>], pod: &'a Value) -> Self {
         let mut requests = pod_requests(pod);
+        requests.extend(ports::asked(pod));
         for always in ["cpu", "memory", "pods"] {
             requests.entry(always.to_owned()).or_insert(0);
         }
         let resources: Vec<String> = requests.keys().cloned().collect();
         let snapshot = cache.snapshot(&resources, pod);
-        Self { cache, policies, pod, resources, amounts: requests.values().copied().collect(), snapshot }
+        let objections = vec![None; snapshot.nodes.len()];
+        Self { cache, policies, pod, resources, amounts: requests.values().copied().collect(), snapshot, objections }
+    }
+
+    /// Rules out the nodes to which there is an objection.
+    pub(crate) fn unless(mut self, objection: impl Fn(&Value) -> Option<&'static str>) -> Self {
+        self.objections = self.snapshot.nodes.iter().map(|node| objection(node)).collect();
+        self
+    }
+
+    /// A node of the snapshot.
+    pub(crate) fn node(&self, name: &str) -> Option<&Object> {
+        let at = self.snapshot.names.iter().position(|known| &**known == name)?;
+        self.snapshot.nodes.get(at)
     }
 
     /// The names of the nodes.
@@ -90,7 +107,7 @@ impl<'a> Question<'a> {
         let names = nodes.iter().map(|(node, _)| self.snapshot.names[*node].clone()).collect();
         let without = nodes.iter().flat_map(|(_, pods)| pods).map(|pod| pod.uid().to_owned()).collect();
         let counter = Arc::new(Counter { without, ..Counter::new(self.cache.clone(), names) });
-        let mut fits = vec![true; nodes.len()];
+        let mut fits: Vec<bool> = nodes.iter().map(|(node, _)| self.objections[*node].is_none()).collect();
         for policy in self.policies {
             let all = self.cache.packed(policy.as_ref(), &self.snapshot);
             let packed: Vec<Arc<[u8]>> = nodes.iter().map(|(node, _)| all[*node].clone()).collect();
@@ -121,6 +138,13 @@ impl<'a> Question<'a> {
         let mut scores: Vec<Option<i64>> = vec![Some(0); total];
         let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
         let mut refusals: BTreeMap<&str, usize> = BTreeMap::new();
+        for (score, objection) in scores.iter_mut().zip(&self.objections) {
+            if let Some(reason) = objection {
+                *score = None;
+                *reasons.entry((*reason).to_owned()).or_default() += 1;
+                *refusals.entry("volumes").or_default() += 1;
+            }
+        }
         for policy in self.policies {
             let packed = self.cache.packed(policy.as_ref(), &self.snapshot);
             let placement = self.ask(policy.as_ref(), &self.batch(&packed))?;
@@ -147,7 +171,7 @@ impl<'a> Question<'a> {
 
 fn sum_of(pods: &[&Object]) -> Amounts {
     let mut sum = Amounts::new();
-    pods.iter().for_each(|pod| add(&mut sum, &pod_requests(pod)));
+    pods.iter().for_each(|pod| add(&mut sum, &pod_takes(pod)));
     sum
 }
 

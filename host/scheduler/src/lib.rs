@@ -18,10 +18,12 @@ use tokio_util::sync::CancellationToken;
 mod cache;
 mod decide;
 mod policy;
+mod ports;
 mod preempt;
 mod preemption;
 mod queue;
 mod resources;
+mod volumes;
 
 pub use policy::{NodeBatch, Placement, PlacementPolicy, PodCounter, PolicyProvider};
 pub use resources::{Amounts, node_allocatable, pod_requests};
@@ -29,6 +31,7 @@ pub use resources::{Amounts, node_allocatable, pod_requests};
 use cache::Cache;
 use decide::{Failure, Question};
 use queue::Queue;
+use volumes::{Choice, Volumes};
 
 /// What the scheduler needs to know.
 #[derive(Clone)]
@@ -50,8 +53,10 @@ struct Scheduler {
     config: SchedulerConfig,
     cache: Arc<Cache>,
     queue: Queue,
+    nodes: Informer,
     pods: Informer,
     budgets: Informer,
+    volumes: Volumes,
     events: EventRecorder,
 }
 
@@ -69,19 +74,26 @@ pub async fn run(
         .start(shutdown.clone());
     let budgets = Informer::builder(&client, &PODDISRUPTIONBUDGETS).start(shutdown.clone());
     let events = EventRecorder::new(client.clone(), &config.scheduler_name, "", shutdown.clone());
+    let volumes = Volumes::new(&client, &shutdown);
     let scheduler = Arc::new(Scheduler {
         client,
         config,
         cache: Arc::default(),
         queue: Queue::default(),
+        nodes: nodes.clone(),
         pods: pods.clone(),
         budgets: budgets.clone(),
+        volumes,
         events,
     });
     let see = scheduler.clone();
     nodes.on_event(move |event| see.node_event(event));
     let see = scheduler.clone();
     pods.on_event(move |event| see.pod_event(event));
+    for informer in scheduler.volumes.informers() {
+        let see = scheduler.clone();
+        informer.on_event(move |_| see.queue.world_changed());
+    }
     tokio::select! {
         () = shutdown.cancelled() => {}
         () = async {
@@ -89,6 +101,9 @@ pub async fn run(
             nodes.synced().await;
             pods.synced().await;
             budgets.synced().await;
+            for informer in scheduler.volumes.informers() {
+                informer.synced().await;
+            }
             scheduler.schedule_all(policies.as_ref()).await;
         } => {}
     }
@@ -186,12 +201,23 @@ impl Scheduler {
     }
 
     fn schedule(self: &Arc<Self>, pod: Object, policies: &dyn PolicyProvider) {
+        let wants = match self.volumes.wants(&pod, &self.pods) {
+            Ok(wants) => wants.unwrap_or_default(),
+            Err(why) => {
+                self.queue.failed(&pod.key(), false);
+                self.attempted("unschedulable");
+                let message = format!("0/{} nodes are available: {why}.", self.nodes.len());
+                return self.report(pod, message, None);
+            }
+        };
         let policies = policies.policies();
-        let question = Question::new(&self.cache, &policies, &pod);
+        let question = Question::new(&self.cache, &policies, &pod).unless(|node| wants.on(node).err());
         let result = match question.decide() {
             Ok(node) if self.cache.assume(&pod, &node) => {
+                let choice = question.node(&node).and_then(|node| wants.on(node).ok()).unwrap_or_default();
+                self.volumes.reserve(&choice);
                 let (this, pod) = (self.clone(), pod.clone());
-                tokio::spawn(async move { this.bind(pod, &node).await });
+                tokio::spawn(async move { this.bind(pod, &node, choice).await });
                 "scheduled"
             }
             Ok(_) => "scheduled",
@@ -208,11 +234,21 @@ impl Scheduler {
                 "error"
             }
         };
+        self.attempted(result);
+    }
+
+    fn attempted(&self, result: &str) {
         let help = "Decisions by result.";
         self.config.metrics.count("scheduler_schedule_attempts_total", help, &[("result", result)], 1.0);
     }
 
-    async fn bind(&self, pod: Object, node: &str) {
+    async fn bind(&self, pod: Object, node: &str, choice: Choice) {
+        let bound = self.volumes.bind(&self.client, &self.pods, &pod, node, &choice).await;
+        self.volumes.release(&choice);
+        if let Err(error) = bound {
+            tracing::debug!(pod = pod.key(), node, %error, "volumes not bound");
+            return self.not_bound(&pod, false);
+        }
         let binding = json!({
             "kind": "Binding",
             "apiVersion": "v1",
@@ -229,14 +265,19 @@ impl Scheduler {
             Err(error) => {
                 // If the binding happened all the same, the informer says so and the server refuses a second one.
                 tracing::debug!(pod = pod.key(), node, %error, "not bound");
-                self.cache.forget(pod.uid());
-                if error.is_not_found() {
-                    self.queue.remove(&pod.key());
-                } else {
-                    self.queue.failed(&pod.key(), true);
-                }
-                self.queue.world_changed();
+                self.not_bound(&pod, error.is_not_found());
             }
         }
+    }
+
+    /// Takes back what was assumed of a pod; it is tried again unless it is `gone`.
+    fn not_bound(&self, pod: &Object, gone: bool) {
+        self.cache.forget(pod.uid());
+        if gone {
+            self.queue.remove(&pod.key());
+        } else {
+            self.queue.failed(&pod.key(), true);
+        }
+        self.queue.world_changed();
     }
 }

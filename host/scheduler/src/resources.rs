@@ -6,6 +6,8 @@ use portcullis_client::ObjectExt;
 use portcullis_machinery::Value;
 use portcullis_machinery::quantity::Quantity;
 
+use crate::ports;
+
 /// Amounts by resource name.
 pub type Amounts = BTreeMap<String, i64>;
 
@@ -66,6 +68,13 @@ pub fn pod_requests(pod: &Value) -> Amounts {
     add(&mut running, &amounts(pod.at(&["spec", "overhead"])));
     running.insert("pods".into(), 1);
     running
+}
+
+/// What a pod takes of its node: what it asks for, and the ports that it listens on.
+pub(crate) fn pod_takes(pod: &Value) -> Amounts {
+    let mut takes = pod_requests(pod);
+    takes.extend(ports::taken(pod));
+    takes
 }
 
 /// What a node has to give.

@@ -13,7 +13,14 @@ pub(crate) fn filter(batch: &NodeBatch, verdicts: &mut Verdicts) {
         if request <= 0 {
             continue;
         }
-        let reason = if pods { "Too many pods".to_owned() } else { format!("Insufficient {resource}") };
+        let reason = match resource.as_str() {
+            "pods" => "Too many pods".to_owned(),
+            // What a pod listens on comes as amounts too, of which every node has one.
+            port if port.starts_with("host-port/") => {
+                "node(s) didn't have free ports for the requested pod ports".to_owned()
+            }
+            other => format!("Insufficient {other}"),
+        };
         for node in 0..batch.nodes as usize {
             if request > free(batch, row, node) {
                 verdicts.rule_out(node, &reason);

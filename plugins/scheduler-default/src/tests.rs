@@ -52,6 +52,21 @@ fn room() {
 }
 
 #[test]
+fn ports() {
+    let batch = NodeBatch {
+        nodes: 2,
+        resources: vec!["host-port/TCP/80/any".into()],
+        requests: vec![1],
+        allocatable: vec![1, 1],
+        requested: vec![1, 0],
+        node_values: tape(&json!([["a"], ["b"]])),
+    };
+    let placement = place(&Config::default(), &Input::new(&project(&json!({}), &PATHS)), &batch, &|_, _| vec![0; 2]);
+    assert!(placement.scores[0] == -1 && placement.scores[1] >= 0, "{placement:?}");
+    assert_eq!(placement.reasons, ["node(s) didn't have free ports for the requested pod ports"]);
+}
+
+#[test]
 fn taints_and_cordons() {
     let taint = |effect: &str| json!({"taints": [{"key": "k", "value": "v", "effect": effect}]});
     let nodes = [

@@ -4,6 +4,7 @@
 
 use portcullis_client::ObjectExt;
 use portcullis_machinery::Value;
+use portcullis_placement::node_selector;
 use serde_json::json;
 
 use crate::node_lifecycle::tolerates;
@@ -72,31 +73,7 @@ fn selected(spec: &Value, node: &Value) -> bool {
     }
     let path = ["affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"];
     let terms = spec.list_at(&path);
-    spec.at(&path).is_none() || terms.iter().any(|term| fits(term, node))
-}
-
-/// All requirements of a term hold; a term without any fits nothing.
-fn fits(term: &Value, node: &Value) -> bool {
-    let (expressions, fields) = (term.list_at(&["matchExpressions"]), term.list_at(&["matchFields"]));
-    !(expressions.is_empty() && fields.is_empty())
-        && expressions.iter().all(|requirement| holds(requirement, node.label(requirement.str_at(&["key"]))))
-        && fields.iter().all(|requirement| holds(requirement, Some(node.name())))
-}
-
-fn holds(requirement: &Value, value: Option<&str>) -> bool {
-    let values = requirement.list_at(&["values"]);
-    let listed = value.is_some_and(|value| values.iter().any(|known| known == value));
-    let number = |text: Option<&str>| text.and_then(|text| text.parse::<i64>().ok());
-    let pair = number(value).zip(number(values.first().and_then(Value::as_str)));
-    match requirement.str_at(&["operator"]) {
-        "In" => listed,
-        "NotIn" => !listed,
-        "Exists" => value.is_some(),
-        "DoesNotExist" => value.is_none(),
-        "Gt" => pair.is_some_and(|(value, bound)| value > bound),
-        "Lt" => pair.is_some_and(|(value, bound)| value < bound),
-        _ => false,
-    }
+    spec.at(&path).is_none() || node_selector::any_fits(terms, node)
 }
 
 /// Makes a pod one for this node: by an affinity to its name, in place of those that the template has.
