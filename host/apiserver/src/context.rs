@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use portcullis_storage::Tenant;
 
 use crate::audit::{Level, Record};
+use crate::explain::Explanation;
 
 /// A caller, as authentication established it (`authentication.k8s.io` UserInfo).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub struct RequestContext {
     pub warnings: Mutex<Vec<String>>,
     /// What the audit log will say, if there is one.
     pub audit: Option<Arc<Record>>,
+    /// What is to be explained of it, if somebody asked for that.
+    pub explain: Option<Arc<Explanation>>,
 }
 
 impl RequestContext {
@@ -71,6 +74,11 @@ impl RequestContext {
         if let Some(record) = &self.audit {
             record.annotate(key, value);
         }
+    }
+
+    /// Whether the audit log wants facts of that level.
+    pub fn records(&self, level: Level) -> bool {
+        self.audit.as_ref().is_some_and(|record| record.wants(level))
     }
 
     /// The same for a fact that is recorded only where the policy wants as much as `level`.

@@ -14,6 +14,7 @@ pub mod context;
 pub mod customresources;
 pub mod dispatch;
 pub mod documents;
+pub mod explain;
 mod expressions;
 pub mod flow;
 mod flow_schemas;

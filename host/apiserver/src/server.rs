@@ -242,11 +242,14 @@ impl ApiServer {
             request_id,
             warnings: Mutex::default(),
             audit: audit.clone(),
+            explain: None,
         };
         let (verb, resource, long) = (cx.info.verb.clone(), cx.info.clone(), is_long_running(&cx.info));
         let in_flight = self.health.metrics.begin(&resource);
         let allowed = if long { Ok(Duration::MAX) } else { self.time_for(&pairs) };
-        let whole = AssertUnwindSafe(self.steps(request, cx, connection, &output)).catch_unwind();
+        let id = cx.request_id.clone();
+        let steps = portcullis_policy::log::in_request(&id, self.steps(request, cx, connection, &output));
+        let whole = AssertUnwindSafe(steps).catch_unwind();
         let outcome = match allowed {
             Err(status) => Ok(respond::status(&output, &status)),
             Ok(Duration::MAX) => whole.await,

@@ -91,7 +91,7 @@ pub(crate) async fn volumes(context: Context) {
 /// Runs the controller of classes of attributes until shutdown.
 pub(crate) async fn attributes_classes(context: Context) {
     let client = context.client_for("volumeattributesclass-protection-controller");
-    let start = |resource| Informer::builder(&client, resource).start(context.shutdown.clone());
+    let start = |resource: &Resource| Informer::builder(&client, resource).start(context.shutdown.clone());
     let classes = start(&VOLUMEATTRIBUTESCLASSES);
     let users = [start(&PERSISTENTVOLUMECLAIMS), start(&PERSISTENTVOLUMES)];
     for informer in users.iter().chain([&classes]) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use portcullis_machinery::definition::{Registry, RuntimeConfig, split_api_version};
 use portcullis_machinery::{Value, object};
-use portcullis_policy::{KeySets, LogLevel, PolicyHost, ReadError, VerifyError};
+use portcullis_policy::{KeySets, LogLine, PolicyHost, ReadError, VerifyError};
 
 /// The resource of an object's kind: `pods`, `deployments.apps`, and whether it is namespaced. What no server has built
 /// in is named as nearly every author of a definition does it.
@@ -100,10 +100,10 @@ impl PolicyHost for CaseHost {
         self.keys.verify(key_set, key_id, algorithm, message, signature)
     }
 
-    fn log(&self, _: &str, level: LogLevel, message: &str) {
-        let level = format!("{level:?}").to_lowercase();
+    fn log(&self, line: &LogLine<'_>) {
+        let level = format!("{:?}", line.level).to_lowercase();
         let level = level.rsplit("::").next().unwrap_or_default();
-        self.log.lock().push(format!("{level}: {message}"));
+        self.log.lock().push(format!("{level}: {}", line.message));
     }
 }
 

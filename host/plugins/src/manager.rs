@@ -4,6 +4,12 @@
 //! grants, configured. Only then is a table with the new version put in place of the old one, in one atomic step. A
 //! version that fails to load changes nothing but the plugin's status. What served last is kept on disk, so that a
 //! restart with a broken Plugin comes back with the last version that worked (design rule 3).
+//!
+//! Which versions a Plugin stands for (the one it describes, the one before it, or both) is a [`Plan`], which whoever
+//! follows Plugins makes from the spec and the status.
+
+mod error;
+mod load;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -15,79 +21,31 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use portcullis_machinery::{Value, object};
-use portcullis_policy::{Digest, LoadError, ModuleSource, Policy, PolicyHost, Runtime, Stage};
-use serde_json::json;
+use portcullis_policy::{Digest, PolicyHost, Runtime, Stage};
+use tokio::sync::Notify;
 
-use crate::matching::Matcher;
-use crate::spec::{PluginSpec, Source, SpecError};
+pub use self::error::ApplyError;
+use self::error::Failure;
+use crate::rollout::plan::{Plan, Version};
+use crate::rollout::revision;
+use crate::rollout::share::Share;
+use crate::rollout::state::{Counts, RolloutStatus};
+use crate::rollout::trial::{Bounds, LiveCounts, Trial, TrialKind};
+use crate::spec::PluginSpec;
 use crate::table::{LivePlugin, StageTable, Tables};
-
-/// Why a Plugin did not take effect.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// The object says something that it cannot.
-    #[error(transparent)]
-    Spec(#[from] SpecError),
-    /// The module cannot be loaded.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// The source names something that is not here.
-    #[error("{0}")]
-    Source(String),
-}
-
-impl ApplyError {
-    /// Whether the same Plugin may load later, with nothing changed about it.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Load(error) if error.is_transient())
-    }
-
-    /// The module that was not found, if that is what is wrong.
-    pub fn missing(&self) -> Option<Digest> {
-        match self {
-            Self::Load(LoadError::UnknownDigest(digest)) => Some(*digest),
-            _ => None,
-        }
-    }
-
-    /// A word for a condition's `reason`.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Spec(_) => "InvalidSpec",
-            Self::Load(error) => error.reason(),
-            Self::Source(_) => "SourceNotFound",
-        }
-    }
-}
-
-/// Why the last try of a plugin failed.
-struct Failure {
-    reason: &'static str,
-    message: String,
-    transient: bool,
-    missing: Option<Digest>,
-}
-
-impl From<&ApplyError> for Failure {
-    fn from(error: &ApplyError) -> Self {
-        Self {
-            reason: error.reason(),
-            message: error.to_string(),
-            transient: error.is_transient(),
-            missing: error.missing(),
-        }
-    }
-}
 
 /// What the manager knows of one plugin.
 #[derive(Default)]
 pub(crate) struct Entry {
     /// `metadata.generation` of the object that was tried last.
-    observed_generation: i64,
+    pub(crate) observed_generation: i64,
     /// That of the object that serves.
-    active_generation: i64,
+    pub(crate) active_generation: i64,
+    /// What serves, with the candidate beside it.
     pub(crate) live: Option<Arc<LivePlugin>>,
-    error: Option<Failure>,
+    /// The version that this is.
+    pub(crate) version: Option<Version>,
+    pub(crate) error: Option<Failure>,
 }
 
 impl Entry {
@@ -95,12 +53,10 @@ impl Entry {
     pub(crate) fn is_loaded(&self) -> bool {
         self.error.is_none()
     }
-}
 
-/// A version that loaded, and the bytes of its module where they came from a file.
-struct Loaded {
-    live: Arc<LivePlugin>,
-    module: Option<Bytes>,
+    fn trial(&self) -> Option<&Arc<Trial>> {
+        self.live.as_ref()?.trial.as_ref()
+    }
 }
 
 /// Brings the content of a module from wherever the cluster keeps it; `None` if it is not there.
@@ -126,6 +82,19 @@ pub struct PluginManager {
     fetch: OnceLock<Fetch>,
     /// Loads run one after another: an older version that compiles slowly never replaces a newer one.
     loading: tokio::sync::Mutex<()>,
+    /// Rung when a candidate is over its bounds.
+    wake: Arc<Notify>,
+    /// The name under which this server counts in a roll-out.
+    server: OnceLock<String>,
+}
+
+/// What loading came to.
+struct Outcome {
+    live: Option<Arc<LivePlugin>>,
+    version: Option<Version>,
+    failure: Option<Failure>,
+    /// Whether what serves is what the spec describes, and not a version before it.
+    is_described: bool,
 }
 
 impl PluginManager {
@@ -140,12 +109,20 @@ impl PluginManager {
             entries: Mutex::default(),
             fetch: OnceLock::new(),
             loading: tokio::sync::Mutex::default(),
+            wake: Arc::default(),
+            server: OnceLock::new(),
         }
     }
 
     /// Says where modules come from that are not in the data directory. Only the first call counts.
     pub fn fetch_with(&self, fetch: Fetch) {
         let _ = self.fetch.set(fetch);
+    }
+
+    /// Says under which name this server counts in roll-outs, so that it goes on with its counts after a restart. Only
+    /// the first call counts.
+    pub fn count_as(&self, server: &str) {
+        let _ = self.server.set(server.to_owned());
     }
 
     /// A number that changes whenever what serves does, so that answers remembered from before can be dropped.
@@ -158,35 +135,80 @@ impl PluginManager {
         Arc::clone(self.tables.load().stage(stage))
     }
 
+    /// The version of a plugin that serves here.
+    pub fn serving(&self, name: &str) -> Option<Version> {
+        self.entries.lock().get(name)?.version.clone()
+    }
+
+    /// The revision and the digest of a plugin's canary, and what was counted of it here.
+    pub fn canary(&self, name: &str) -> Option<(String, Digest, Counts)> {
+        let entries = self.entries.lock();
+        let trial = entries.get(name)?.trial().filter(|trial| trial.kind != TrialKind::Shadow)?;
+        Some((trial.revision.clone(), trial.candidate.policy.digest(), trial.counts()))
+    }
+
+    /// The names of the plugins that have a canary here.
+    pub fn canaries(&self) -> Vec<String> {
+        let entries = self.entries.lock();
+        let with = entries.iter().filter(|(_, entry)| entry.trial().is_some_and(|t| t.kind != TrialKind::Shadow));
+        with.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Waits until a candidate is over its bounds.
+    pub async fn candidate_stopped(&self) {
+        self.wake.notified().await;
+    }
+
     /// Loads many plugins at once, for the start: they compile side by side and take effect together. Those that fail
     /// are left out, with what is wrong in their status.
-    pub async fn apply_all(&self, objects: &[Value]) {
+    pub async fn apply_all(&self, objects: &[(Value, Result<Plan, ApplyError>)]) {
         let _turn = self.loading.lock().await;
-        let loads = objects.iter().map(|object| async move { (object, self.load_or_last_good(object).await) });
-        for (object, (loaded, failure)) in futures::future::join_all(loads).await {
-            self.record(object, loaded, failure);
+        let loads = objects.iter().map(|(object, plan)| async move {
+            let outcome = match plan {
+                Ok(Plan::Direct) => self.load_or_last_good(object).await,
+                Ok(plan) => self.load_plan(object, plan).await,
+                Err(error) => Outcome::failed(error),
+            };
+            (object, outcome)
+        });
+        for (object, outcome) in futures::future::join_all(loads).await {
+            self.record(object, outcome);
         }
         self.publish();
     }
 
-    /// Loads the version that a Plugin object describes and puts it into service.
+    /// Loads what a Plugin object stands for and puts it into service.
     ///
     /// # Errors
-    /// Says why the new version is not in service; the one that served before goes on.
-    pub async fn apply(&self, object: &Value) -> Result<(), ApplyError> {
+    /// Says why the version that the object describes is not in service; the one that served before goes on.
+    pub async fn apply(&self, object: &Value, plan: &Plan) -> Result<(), ApplyError> {
         let _turn = self.loading.lock().await;
-        match self.load(object).await {
-            Ok(loaded) => {
-                self.remember(object, &loaded).await;
-                self.record(object, Some(loaded.live), None);
-                self.publish();
-                Ok(())
+        let (outcome, result) = match plan {
+            Plan::Direct => match self.load(object).await {
+                Ok(loaded) => {
+                    self.remember(object, &loaded).await;
+                    (Outcome::loaded(loaded.live, object), Ok(()))
+                }
+                Err(error) => (Outcome::failed(&error), Err(error)),
+            },
+            plan => {
+                let outcome = self.load_plan(object, plan).await;
+                let result = match &outcome.failure {
+                    Some(failure) => Err(ApplyError::Source(failure.message.clone())),
+                    None => Ok(()),
+                };
+                (outcome, result)
             }
-            Err(error) => {
-                self.record(object, None, Some(Failure::from(&error)));
-                Err(error)
-            }
-        }
+        };
+        self.record(object, outcome);
+        self.publish();
+        result
+    }
+
+    /// Takes note of why nothing can be loaded for a Plugin; what served before goes on.
+    pub async fn fail(&self, object: &Value, error: &ApplyError) {
+        let _turn = self.loading.lock().await;
+        self.record(object, Outcome::failed(error));
     }
 
     /// The plugins that are worth another try although nothing about them changed: all whose failure may pass, or
@@ -210,16 +232,92 @@ impl PluginManager {
         self.publish();
     }
 
-    fn record(&self, object: &Value, live: Option<Arc<LivePlugin>>, failure: Option<Failure>) {
+    /// Loads a plan that has a version before the described one in it.
+    async fn load_plan(&self, object: &Value, plan: &Plan) -> Outcome {
+        let (before, kind) = match plan {
+            Plan::Direct => return self.load_or_last_good(object).await,
+            Plan::Canary(before) => (before, "canary"),
+            Plan::Shadow(before) => (before, "shadow"),
+            Plan::Held(before, _) => (before, "held"),
+        };
+        let stable = match self.stable(object, before).await {
+            Ok(stable) => stable,
+            Err(error) => return Outcome::failed(&error),
+        };
+        let outcome = |trial: Option<Arc<Trial>>, failure: Option<Failure>| Outcome {
+            live: Some(Arc::new(stable.with_trial(trial))),
+            version: Some(before.clone()),
+            failure,
+            is_described: false,
+        };
+        if let Plan::Held(_, message) = plan {
+            return outcome(None, Some(Failure::rolled_back(message)));
+        }
+        match self.trial(object, kind == "canary", &stable).await {
+            Ok(trial) => outcome(Some(Arc::new(trial)), None),
+            Err(error) => outcome(None, Some(Failure::from(&error))),
+        }
+    }
+
+    /// The version that serves beside the described one: as it serves here already, if it does.
+    async fn stable(&self, object: &Value, version: &Version) -> Result<Arc<LivePlugin>, ApplyError> {
+        let serving = {
+            let entries = self.entries.lock();
+            let entry = entries.get(object::name(object));
+            entry
+                .filter(|entry| entry.version.as_ref().is_some_and(|v| v.revision == version.revision))
+                .and_then(|entry| entry.live.clone())
+        };
+        if let Some(live) = serving {
+            return Ok(live);
+        }
+        let mut before = object.clone();
+        before["spec"] = version.spec.clone();
+        Ok(self.load(&before).await?.live)
+    }
+
+    async fn trial(&self, object: &Value, canary: bool, stable: &LivePlugin) -> Result<Trial, ApplyError> {
+        let spec = PluginSpec::from_object(object)?;
+        if spec.stage != stable.policy.stage() {
+            return Err(ApplyError::OtherStage(stable.policy.stage()));
+        }
+        let candidate = self.load(object).await?.live;
+        let revision = revision::name(object::name(object), &object["spec"]);
+        let (kind, bounds) = match spec.rollout.canary.as_ref().filter(|_| canary) {
+            Some(canary) => (TrialKind::Canary(Share::new(canary, &revision)), Bounds::of(canary)),
+            None => (TrialKind::Shadow, Bounds::default()),
+        };
+        let going_on = {
+            let entries = self.entries.lock();
+            let trial = entries.get(object::name(object)).and_then(Entry::trial);
+            trial
+                .filter(|trial| {
+                    trial.revision == revision && std::mem::discriminant(&trial.kind) == std::mem::discriminant(&kind)
+                })
+                .map(|trial| trial.share_counts())
+        };
+        let counts = going_on.unwrap_or_else(|| Arc::new(LiveCounts::from(&self.written_counts(object, &revision))));
+        Ok(Trial::new(kind, candidate, revision, bounds, counts, Arc::clone(&self.wake)))
+    }
+
+    /// What this server had counted of a candidate before it was restarted.
+    fn written_counts(&self, object: &Value, revision: &str) -> Counts {
+        let state = RolloutStatus::of(object).filter(|state| state.candidate == revision);
+        let own = state.zip(self.server.get()).and_then(|(state, server)| state.servers.get(server).copied());
+        own.unwrap_or_default()
+    }
+
+    fn record(&self, object: &Value, outcome: Outcome) {
         let mut entries = self.entries.lock();
         let entry = entries.entry(object::name(object).to_owned()).or_default();
         entry.observed_generation = object::generation(object);
-        if live.is_some() {
-            entry.live = live;
+        if outcome.live.is_some() {
+            entry.live = outcome.live;
+            entry.version = outcome.version;
             // A version from before, brought back at the start, is of a generation that nobody knows any more.
-            entry.active_generation = if failure.is_none() { entry.observed_generation } else { 0 };
+            entry.active_generation = if outcome.is_described { entry.observed_generation } else { 0 };
         }
-        entry.error = failure;
+        entry.error = outcome.failure;
     }
 
     fn publish(&self) {
@@ -227,170 +325,16 @@ impl PluginManager {
         self.tables.store(Arc::new(Tables::new(live)));
         self.generation.fetch_add(1, Ordering::Release);
     }
-
-    async fn load_or_last_good(&self, object: &Value) -> (Option<Arc<LivePlugin>>, Option<Failure>) {
-        match self.load(object).await {
-            Ok(loaded) => {
-                self.remember(object, &loaded).await;
-                (Some(loaded.live), None)
-            }
-            Err(error) => {
-                let name = object::name(object);
-                tracing::warn!(plugin = name, %error, "a plugin cannot be loaded");
-                let last_good = std::fs::read(self.last_good_path(name)).ok();
-                let last_good = last_good.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-                // What served under a Plugin that was deleted is no version of this one.
-                let last_good = last_good.filter(|kept| object::uid(kept) == object::uid(object));
-                let live = match &last_good {
-                    Some(object) => self.load(object).await.ok().map(|loaded| loaded.live),
-                    None => None,
-                };
-                (live, Some(Failure::from(&error)))
-            }
-        }
-    }
-
-    async fn load(&self, object: &Value) -> Result<Loaded, ApplyError> {
-        let name = object::name(object).to_owned();
-        let spec = PluginSpec::from_object(object)?;
-        let matcher = Matcher::new(&spec.matching)?;
-        let mut config = spec.config.clone();
-        if config.is_null()
-            && let Some(given) = spec.source.embedded.as_ref().and_then(|name| self.config.embedded_config.get(name))
-        {
-            config = given.clone();
-        }
-        let mut source = module_source(&spec.source)?;
-        let mut module = None;
-        if let ModuleSource::File(path) = &source {
-            // Read once: what loads, what is remembered and what the digest names are the same bytes.
-            let bytes = Bytes::from(read_file(path.clone()).await?);
-            source = ModuleSource::Bytes(bytes.clone());
-            module = Some(bytes);
-        }
-        let mut runtime_spec = portcullis_policy::PluginSpec::new(name.clone(), spec.stage, source);
-        runtime_spec.config = config;
-        runtime_spec.limits = spec.limits()?;
-        runtime_spec.grants = spec.grants();
-        let policy = self.load_module(runtime_spec).await?;
-        let embedded = spec.source.embedded.is_some();
-        let (order, failure_policy) = (spec.order, spec.failure_policy);
-        let live = LivePlugin { name, order, failure_policy, embedded, matcher, policy };
-        Ok(Loaded { live: Arc::new(live), module })
-    }
-
-    /// Loads a module, from the cluster if the data directory does not have it, which is no more than a cache.
-    async fn load_module(&self, spec: portcullis_policy::PluginSpec) -> Result<Arc<Policy>, LoadError> {
-        let result = self.runtime.load(spec.clone(), Arc::clone(&self.host)).await;
-        let (Err(LoadError::UnknownDigest(digest)), Some(fetch)) = (&result, self.fetch.get()) else { return result };
-        let Some(bytes) = fetch(*digest).await.map_err(LoadError::Host)? else { return result };
-        self.keep_module(bytes).await;
-        self.runtime.load(spec, Arc::clone(&self.host)).await
-    }
-
-    /// Writes a module into the data directory. A disk that is full is told in the log; what needs the module then
-    /// fails to find it.
-    async fn keep_module(&self, bytes: Bytes) -> Option<Digest> {
-        let runtime = self.runtime.clone();
-        match tokio::task::spawn_blocking(move || runtime.push(&bytes)).await {
-            Ok(Ok(digest)) => Some(digest),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "a module could not be kept in the data directory");
-                None
-            }
-            Err(_) => None,
-        }
-    }
-
-    fn last_good_path(&self, name: &str) -> PathBuf {
-        // Plugin names are DNS subdomains, so they are file names.
-        self.config.data_dir.join("plugins").join(format!("{name}.json"))
-    }
-
-    /// Keeps what it takes to load this version again after the Plugin or its file has changed.
-    async fn remember(&self, object: &Value, loaded: &Loaded) {
-        let live = &loaded.live;
-        // The embedded components are loaded once before the store is read, and need not be remembered.
-        if object::uid(object).is_empty() {
-            return;
-        }
-        let mut pinned = json!({"metadata": {"name": live.name, "uid": object::uid(object)}, "spec": object.get("spec").cloned().unwrap_or_default()});
-        if let Some(bytes) = &loaded.module {
-            if self.keep_module(bytes.clone()).await.is_none() {
-                return;
-            }
-            pinned["spec"]["source"] = json!({"digest": live.policy.digest().to_string()});
-        }
-        let path = self.last_good_path(&live.name);
-        let written = path
-            .parent()
-            .map_or(Ok(()), std::fs::create_dir_all)
-            .and_then(|()| std::fs::write(path.with_extension("tmp"), pinned.to_string()))
-            .and_then(|()| std::fs::rename(path.with_extension("tmp"), &path));
-        if let Err(error) = written {
-            tracing::warn!(plugin = live.name, %error, "the version that serves could not be remembered");
-        }
-    }
-
-    /// A plugin's `status`, without the times of its conditions' transitions; `None` if the plugin is not known.
-    pub fn status(&self, name: &str) -> Option<Value> {
-        let entries = self.entries.lock();
-        let entry = entries.get(name)?;
-        let condition = |kind: &str, ok: bool, reason: &str, message: &str| {
-            let status = if ok { "True" } else { "False" };
-            json!({"type": kind, "status": status, "reason": reason, "message": message,
-                   "observedGeneration": entry.observed_generation})
-        };
-        let loaded = match &entry.error {
-            None => condition("Loaded", true, "Loaded", "the version that the spec describes serves"),
-            Some(failure) => condition("Loaded", false, failure.reason, &failure.message),
-        };
-        let ready = match &entry.live {
-            Some(live) => condition("Ready", true, "Serving", &format!("{} serves", live.policy.digest())),
-            None => condition("Ready", false, "NotLoaded", "no version serves"),
-        };
-        let mut status = json!({"observedGeneration": entry.observed_generation, "conditions": [loaded, ready]});
-        if let Some(live) = &entry.live {
-            let stats = live.policy.stats();
-            status["activeDigest"] = json!(live.policy.digest().to_string());
-            if entry.active_generation > 0 {
-                status["activeGeneration"] = json!(entry.active_generation);
-            }
-            let failed = stats.errors_by_reason.iter().filter(|(_, count)| *count > 0);
-            let by_reason: BTreeMap<&str, u64> = failed.copied().collect();
-            if !by_reason.is_empty() {
-                status["errorsByReason"] = json!(by_reason);
-            }
-            for (field, value) in [
-                ("calls", stats.calls),
-                ("errors", stats.errors),
-                ("instances", stats.instances),
-                ("p50Micros", stats.p50_micros.ceil() as u64),
-                ("p99Micros", stats.p99_micros.ceil() as u64),
-            ] {
-                status[field] = json!(value);
-            }
-        }
-        Some(status)
-    }
 }
 
-async fn read_file(path: PathBuf) -> Result<Vec<u8>, LoadError> {
-    let shown = path.display().to_string();
-    tokio::fs::read(path).await.map_err(|error| LoadError::Unreadable { path: shown, error: error.to_string() })
-}
+impl Outcome {
+    fn loaded(live: Arc<LivePlugin>, object: &Value) -> Self {
+        let spec = object["spec"].clone();
+        let version = Version { revision: revision::name(&live.name, &spec), spec };
+        Self { live: Some(live), version: Some(version), failure: None, is_described: true }
+    }
 
-fn module_source(source: &Source) -> Result<ModuleSource, ApplyError> {
-    if let Some(path) = &source.file {
-        return Ok(ModuleSource::File(path.into()));
+    fn failed(error: &ApplyError) -> Self {
+        Self { live: None, version: None, failure: Some(Failure::from(error)), is_described: false }
     }
-    if let Some(digest) = &source.digest {
-        return digest.parse().map(ModuleSource::Digest).map_err(|error: portcullis_policy::DigestError| {
-            ApplyError::Source(format!("spec.source.digest: {error}"))
-        });
-    }
-    let name = source.embedded.as_deref().unwrap_or_default();
-    let component = portcullis_first_party::find(name)
-        .ok_or_else(|| ApplyError::Source(format!("spec.source.embedded: there is no embedded component {name:?}")))?;
-    Ok(ModuleSource::Bytes(bytes::Bytes::from_static(component.bytes)))
 }

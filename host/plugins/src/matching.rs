@@ -37,7 +37,7 @@ pub struct Subject<'a> {
 }
 
 /// A plugin's compiled rules.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Matcher {
     operations: Vec<String>,
     groups: Vec<String>,

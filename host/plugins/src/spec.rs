@@ -6,6 +6,9 @@ use portcullis_machinery::{Value, quantity::Quantity};
 use portcullis_policy::{Grants, Limits, Stage};
 use serde::{Deserialize, Serialize};
 
+use crate::mode::Mode;
+use crate::rollout::spec::RolloutSpec;
+
 /// The API group of the Plugin resource.
 pub const GROUP: &str = "plugins.portcullis.dev";
 
@@ -45,6 +48,15 @@ pub struct PluginSpec {
     /// What happens to a request when the component fails (and not when it refuses).
     #[serde(default)]
     pub failure_policy: FailurePolicy,
+    /// What becomes of its decisions.
+    #[serde(default)]
+    pub mode: Mode,
+    /// How a new version takes over.
+    #[serde(default)]
+    pub rollout: RolloutSpec,
+    /// From which level on its log lines are written; the process's own filter decides where this is not given.
+    #[serde(default)]
+    pub log_level: Option<LogLevel>,
     /// Bounds on what a call may use.
     #[serde(default)]
     pub limits: LimitsSpec,
@@ -76,6 +88,21 @@ pub enum FailurePolicy {
     Fail,
     /// The request goes on as if the plugin were not there.
     Ignore,
+}
+
+/// From which level on a component's log lines are written.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+pub enum LogLevel {
+    /// All lines.
+    Debug,
+    /// All but those for debugging.
+    Info,
+    /// What somebody should look at.
+    Warn,
+    /// What went wrong.
+    Error,
+    /// None.
+    Off,
 }
 
 /// Which requests a plugin sees. Empty lists match everything; the names are those of a webhook's rules.
@@ -139,6 +166,7 @@ impl PluginSpec {
         let spec: Self = PluginSpec::deserialize(object.get("spec").unwrap_or(&Value::Null))?;
         spec.source.check()?;
         spec.limits()?;
+        crate::rollout::spec::check(&spec)?;
         Ok(spec)
     }
 

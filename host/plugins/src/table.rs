@@ -7,9 +7,13 @@ use parking_lot::RwLock;
 use portcullis_policy::{Policy, Stage};
 
 use crate::matching::{Matcher, RequestKind};
+use crate::mode::Mode;
+use crate::outcomes::Outcomes;
+use crate::rollout::trial::Trial;
 use crate::spec::FailurePolicy;
 
 /// One version of a plugin that serves. A new version is a new value: a request that took this one finishes on it.
+#[derive(Clone)]
 pub struct LivePlugin {
     /// The name of the Plugin object.
     pub name: String,
@@ -17,12 +21,36 @@ pub struct LivePlugin {
     pub order: i32,
     /// What becomes of a request when the component fails.
     pub failure_policy: FailurePolicy,
+    /// What becomes of its decisions.
+    pub mode: Mode,
     /// Whether it is a component of the binary's own: its refusals are in the reference's words, without its name.
     pub embedded: bool,
     /// Which requests it sees.
     pub matcher: Matcher,
     /// The component.
     pub policy: Arc<Policy>,
+    /// What it decided.
+    pub outcomes: Arc<Outcomes>,
+    /// The candidate that runs beside it, if there is one.
+    pub trial: Option<Arc<Trial>>,
+}
+
+impl LivePlugin {
+    /// The same version with another candidate beside it, or with none.
+    pub fn with_trial(&self, trial: Option<Arc<Trial>>) -> Self {
+        Self { trial, ..self.clone() }
+    }
+
+    /// `<plugin>@<digest>`, as the audit log names a version.
+    pub fn version(&self) -> String {
+        format!("{}@{}", self.name, self.policy.digest())
+    }
+
+    /// Whether requests of a kind are for this version, or for the candidate beside it.
+    fn matches_kind(&self, kind: &RequestKind<'_>) -> bool {
+        let of_candidate = |trial: &Arc<Trial>| trial.candidate.matcher.matches_kind(kind);
+        self.matcher.matches_kind(kind) || self.trial.as_ref().is_some_and(of_candidate)
+    }
 }
 
 /// The plugins of one stage, in their order.
@@ -47,14 +75,15 @@ impl StageTable {
         &self.plugins
     }
 
-    /// The plugins whose rules match requests of this kind; their selectors are still to be asked.
+    /// The plugins whose rules match requests of this kind, or whose candidate's do; their selectors are still to be
+    /// asked, and where there is a candidate its and their own rules too.
     pub fn for_kind(&self, kind: &RequestKind<'_>) -> Arc<[Arc<LivePlugin>]> {
         let key = [kind.operation, kind.group, kind.version, kind.resource, kind.subresource].map(str::to_owned);
         if let Some(found) = self.by_kind.read().get(&key) {
             return Arc::clone(found);
         }
         let matching: Arc<[Arc<LivePlugin>]> =
-            self.plugins.iter().filter(|plugin| plugin.matcher.matches_kind(kind)).cloned().collect();
+            self.plugins.iter().filter(|plugin| plugin.matches_kind(kind)).cloned().collect();
         self.by_kind.write().insert(key, Arc::clone(&matching));
         matching
     }

@@ -81,6 +81,25 @@ fn main() {
         .call(one(2080) + &text(6004) + "(i32.store8 (i32.const 6000) (i32.const 2))")
         .text(4096, b"/spec/nothing/here");
     write("mutator-nowhere", &nowhere.component());
+    // `add` of a value; the path is at 4 bytes into the operation, the value at 12.
+    let mark = guest(Stage::Mutator)
+        .call(
+            one(2080)
+                + "(i32.store (i32.const 6004) (i32.const 4096)) (i32.store (i32.const 6008) (i32.const 5))
+            (i32.store (i32.const 6012) (i32.const 4200)) (i32.store (i32.const 6016) (i32.const 16))",
+        )
+        .text(4096, b"/data")
+        .text(4200, br#"{"marked":"yes"}"#);
+    write("mutator-mark", &mark.component());
+    // A line of each level: debug is 0.
+    let talk = guest(Stage::Validator)
+        .imports(r#"(import "portcullis:policy/log@0.1.0" "write" (func $log (param i32 i32 i32)))"#)
+        .call(
+            "(call $log (i32.const 0) (i32.const 4096) (i32.const 5)) (call $log (i32.const 1) (i32.const 4105) (i32.const 4))
+             (call $log (i32.const 3) (i32.const 4113) (i32.const 5))",
+        )
+        .text(4096, b"fine! so so. wrong");
+    write("validator-talk", &talk.component());
     starts(&write);
 }
 

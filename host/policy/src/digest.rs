@@ -22,6 +22,11 @@ impl Digest {
         Digest(out)
     }
 
+    /// The first eight bytes as a number: enough for a hash that is the same everywhere.
+    pub fn leading_u64(self) -> u64 {
+        self.0.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+    }
+
     /// The 64 hexadecimal digits alone.
     pub fn to_hex(self) -> String {
         hex::encode(self.0)

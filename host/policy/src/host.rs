@@ -1,6 +1,6 @@
 //! What a component may ask of the server.
 
-use crate::{KeySets, LogLevel, ReadError, VerifyError};
+use crate::{KeySets, LogLevel, LogLine, ReadError, VerifyError};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -27,13 +27,23 @@ pub trait PolicyHost: Send + Sync + 'static {
         signature: &[u8],
     ) -> Result<bool, VerifyError>;
 
-    /// One line of a plugin's log, already cut to its bounds. The default writes it to the process's log.
-    fn log(&self, identity: &str, level: LogLevel, message: &str) {
-        match level {
-            LogLevel::Debug => tracing::debug!(target: "portcullis::plugin", plugin = identity, "{message}"),
-            LogLevel::Info => tracing::info!(target: "portcullis::plugin", plugin = identity, "{message}"),
-            LogLevel::Warn => tracing::warn!(target: "portcullis::plugin", plugin = identity, "{message}"),
-            LogLevel::Error => tracing::error!(target: "portcullis::plugin", plugin = identity, "{message}"),
+    /// One line of a plugin's log, already cut to its bounds. The default writes it to the process's log, those that
+    /// the plugin's own level lets through to the target [`CHOSEN`](crate::log::CHOSEN), which is to be enabled in whole.
+    fn log(&self, line: &LogLine<'_>) {
+        let LogLine { identity: plugin, request, message, .. } = *line;
+        macro_rules! write {
+            ($target:expr) => {
+                match line.level {
+                    LogLevel::Debug => tracing::debug!(target: $target, plugin, request, "{message}"),
+                    LogLevel::Info => tracing::info!(target: $target, plugin, request, "{message}"),
+                    LogLevel::Warn => tracing::warn!(target: $target, plugin, request, "{message}"),
+                    LogLevel::Error => tracing::error!(target: $target, plugin, request, "{message}"),
+                }
+            };
+        }
+        match line.chosen {
+            true => write!(crate::log::CHOSEN),
+            false => write!("portcullis::plugin"),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! One loaded version of a plugin, and the calls of its stage.
 
 use crate::{
-    AuthenticatorOutcome, AuthorizerDecision, CallError, Digest, Document, Findings, InputForm, Limits, Mutation,
-    NodeBatch, Placement, PolicyStats, Scheduling, Stage, Verdict,
+    AuthenticatorOutcome, AuthorizerDecision, CallError, Digest, Document, Findings, Grants, InputForm, Limits,
+    LogFilter, Mutation, NodeBatch, Placement, PluginSpec, PolicyStats, Scheduling, Stage, Verdict,
     instance::{Guest, Instance, Prepared},
     output::Output,
     pool::Pool,
@@ -36,6 +36,7 @@ pub struct Policy {
     pub(crate) name: String,
     pub(crate) stage: Stage,
     pub(crate) digest: Digest,
+    pub(crate) grants: Grants,
     pub(crate) pure: bool,
     pub(crate) declaration: Declaration,
     pub(crate) patterns: Vec<Pattern>,
@@ -96,6 +97,22 @@ impl Policy {
         &self.declaration
     }
 
+    /// Whether it is what this spec would load, its module aside.
+    pub fn is_loaded_as(&self, spec: &PluginSpec) -> bool {
+        let Prepared { config, limits, shared, .. } = &self.prepared;
+        self.stage == spec.stage
+            && self.grants == spec.grants
+            && *limits == spec.limits
+            && *config == spec.config_text()
+            && shared.identity == spec.identity()
+    }
+
+    /// Says which lines of its log are written from now on, by instances that run too; those that the process's own
+    /// filter lets through, if nothing is said.
+    pub fn set_log_filter(&self, filter: Option<LogFilter>) {
+        self.prepared.shared.log.set(filter);
+    }
+
     /// Whether an answer follows from the input alone: the component imports nothing but `log`.
     pub fn is_pure(&self) -> bool {
         self.pure
@@ -103,7 +120,7 @@ impl Policy {
 
     /// Counters since this version was loaded.
     pub fn stats(&self) -> PolicyStats {
-        self.counters.read()
+        PolicyStats { queue: self.pool.queue(), ..self.counters.read() }
     }
 
     /// Asks an authenticator who is calling.

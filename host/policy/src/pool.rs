@@ -7,7 +7,23 @@ use std::time::{Duration, Instant};
 #[derive(Default)]
 struct Inner {
     running: u32,
+    waiting: u32,
+    queued: u64,
+    queued_for: Duration,
     idle: Vec<Box<Instance>>,
+}
+
+/// How busy the instances of a policy are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// Calls that run now.
+    pub running: u32,
+    /// Calls that wait for one of those to end.
+    pub waiting: u32,
+    /// Calls that had to wait, so far.
+    pub queued: u64,
+    /// For how long they waited, all together.
+    pub queued_for: Duration,
 }
 
 /// The instances of a policy. The last one that served serves next, while its memory is in the processor's cache.
@@ -29,15 +45,28 @@ impl Pool {
     pub(crate) fn acquire(&self, limit: u32, wait: Duration) -> Option<(Permit<'_>, Option<Box<Instance>>)> {
         let mut inner = self.inner.lock();
         if inner.running >= limit {
-            let until = Instant::now() + wait;
-            while inner.running >= limit {
-                if self.free.wait_until(&mut inner, until).timed_out() && inner.running >= limit {
-                    return None;
-                }
+            let start = Instant::now();
+            let until = start + wait;
+            inner.waiting += 1;
+            inner.queued += 1;
+            let mut in_time = true;
+            while in_time && inner.running >= limit {
+                in_time = !self.free.wait_until(&mut inner, until).timed_out() || inner.running < limit;
+            }
+            inner.waiting -= 1;
+            inner.queued_for += start.elapsed();
+            if !in_time {
+                return None;
             }
         }
         inner.running += 1;
         Some((Permit { pool: self, back: None }, inner.idle.pop()))
+    }
+
+    /// How busy it is.
+    pub(crate) fn queue(&self) -> Queue {
+        let Inner { running, waiting, queued, queued_for, .. } = *self.inner.lock();
+        Queue { running, waiting, queued, queued_for }
     }
 
     /// Puts an instance into the pool that has not served yet.

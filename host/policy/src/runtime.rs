@@ -152,8 +152,8 @@ impl Inner {
 
     fn load(&self, spec: PluginSpec, host: Arc<dyn PolicyHost>) -> Result<Arc<Policy>, LoadError> {
         self.check_limits(&spec)?;
-        let identity = spec.identity();
-        let PluginSpec { name, stage, source, config, limits, grants, .. } = spec;
+        let (identity, config) = (spec.identity(), spec.config_text());
+        let PluginSpec { name, stage, source, limits, grants, .. } = spec;
         let bytes = self.read(source)?;
         // A large component compiles for seconds. What its sections already say is not waited for.
         check_is_component(&bytes)?;
@@ -179,8 +179,7 @@ impl Inner {
         let pre = linker.instantiate_pre(&component).map_err(wrong_world)?;
         let exports = Exports::new(stage, &pre).map_err(wrong_world)?;
 
-        let shared = Arc::new(Shared { identity, host, memory_bytes: limits.memory_bytes });
-        let config = if config.is_null() { "{}".to_owned() } else { config.to_string() };
+        let shared = Arc::new(Shared { identity, host, memory_bytes: limits.memory_bytes, log: Default::default() });
         let tick = self.config.tick;
         let call_epochs = engine::epochs(limits.deadline, tick);
         let prepared =
@@ -204,6 +203,7 @@ impl Inner {
             name,
             stage,
             digest,
+            grants,
             pure,
             declaration,
             patterns,

@@ -105,6 +105,11 @@ impl PluginSpec {
         }
     }
 
+    /// The configuration as a component gets it.
+    pub(crate) fn config_text(&self) -> String {
+        if self.config.is_null() { "{}".to_owned() } else { self.config.to_string() }
+    }
+
     /// The user as whom the plugin reads the cluster: `system:plugin:<name>`, and `system:plugin:<namespace>:<name>`
     /// for a tenant's plugin.
     pub fn identity(&self) -> String {

@@ -1,7 +1,8 @@
 //! What a store holds beside the guest: its limits, and the host's side of the imports.
 
+use crate::log::LogSwitch;
 use crate::{
-    Document, LogLevel, PolicyHost, ReadError, Scheduling, VerifyError,
+    Document, LogLevel, LogLine, PolicyHost, ReadError, Scheduling, VerifyError,
     bindings::portcullis::policy::{clock, cluster, log, random, review, scheduling, signatures, types},
 };
 use portcullis_machinery::{path::Pattern, tape};
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) identity: String,
     pub(crate) host: Arc<dyn PolicyHost>,
     pub(crate) memory_bytes: u64,
+    pub(crate) log: LogSwitch,
 }
 
 /// The data of a store.
@@ -123,14 +125,19 @@ impl types::Host for State {}
 
 impl log::Host for State {
     fn write(&mut self, level: LogLevel, message: String) {
+        let Some(chosen) = self.shared.log.lets_through(level) else { return };
         self.log_lines = self.log_lines.saturating_add(1);
         if self.log_lines > MAX_LOG_LINES {
             return;
         }
-        let line = crate::output::cut(&message, MAX_LOG_LINE);
-        self.shared.host.log(&self.shared.identity, level, line);
+        let request = crate::log::request();
+        let write = |level: LogLevel, message: &str| {
+            let identity = &self.shared.identity;
+            self.shared.host.log(&LogLine { identity, request: request.as_deref(), level, message, chosen });
+        };
+        write(level, crate::output::cut(&message, MAX_LOG_LINE));
         if self.log_lines == MAX_LOG_LINES {
-            self.shared.host.log(&self.shared.identity, LogLevel::Warn, "further lines of this call are dropped");
+            write(LogLevel::Warn, "further lines of this call are dropped");
         }
     }
 }

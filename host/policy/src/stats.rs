@@ -1,6 +1,6 @@
 //! Counters of a policy.
 
-use crate::CallError;
+use crate::{CallError, pool::Queue};
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
@@ -29,6 +29,8 @@ pub struct PolicyStats {
     pub histogram: Vec<(f64, u64)>,
     /// The time that all calls took together, in seconds.
     pub seconds: f64,
+    /// How busy its instances are.
+    pub queue: Queue,
 }
 
 impl PolicyStats {
@@ -166,6 +168,7 @@ impl Counters {
                 .collect(),
             seconds: self.nanos.load(Relaxed) as f64 / 1e9,
             mean_micros: if total == 0 { 0.0 } else { self.nanos.load(Relaxed) as f64 / total as f64 / 1000.0 },
+            queue: Queue::default(),
         }
     }
 }

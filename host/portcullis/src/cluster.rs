@@ -271,7 +271,7 @@ impl Prepared {
         server.start(shutdown).await?;
         if flags.plugins == Plugins::All {
             let client = in_process::client(&server, Component::Recovery).with_user_agent("portcullis-plugins");
-            let mut sync = PluginSync::new(&server, Arc::clone(&manager), client)?;
+            let mut sync = PluginSync::new(&server, Arc::clone(&manager), client, shutdown)?;
             sync.load_stored().await?;
             tokio::spawn(sync.run(shutdown.clone()));
         }

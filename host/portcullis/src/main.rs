@@ -80,6 +80,11 @@ enum Command {
 fn main() -> ExitCode {
     let level = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    // What a plugin's own level lets through is written, whatever the level of the process.
+    let level = match format!("{}=trace", portcullis_policy::log::CHOSEN).parse() {
+        Ok(directive) => level.add_directive(directive),
+        Err(_) => level,
+    };
     tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).init();
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -1,24 +1,38 @@
 //! Keeps what serves in line with the Plugin objects, and their status in line with what serves.
+//!
+//! [`revisions`] stores the versions that Plugins had, [`rollout`] moves canaries on, and [`status`] writes what is known.
 
-use std::collections::HashMap;
+mod revisions;
+mod rollout;
+mod status;
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use portcullis_apiserver::handlers::scope::cache_of;
 use portcullis_apiserver::{ApiServer, modules};
+use portcullis_client::Client;
+use portcullis_client::events::EventRecorder;
 use portcullis_client::resource::PLUGINS;
-use portcullis_client::{Client, PatchType};
 use portcullis_machinery::{Value, object};
 use portcullis_plugins::first_party;
-use portcullis_plugins::manager::PluginManager;
+use portcullis_plugins::manager::{ApplyError, PluginManager};
+use portcullis_plugins::rollout::plan::{Plan, Planned, plan};
+use portcullis_plugins::rollout::state::RolloutStatus;
+use portcullis_plugins::spec::PluginSpec;
 use portcullis_storage::StoreError;
 use portcullis_storage::cache::{EventKind, ResourceCache, WatchItem, WatchRequest, WatchStart, Watcher};
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
+
+use self::revisions::Revisions;
 
 /// How often counters in a status are brought up to date.
 const STATS_INTERVAL: Duration = Duration::from_secs(10);
+/// How often canaries are looked at while there are any.
+const ROLLOUT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Follows the Plugin objects of a server.
 pub struct PluginSync {
@@ -26,26 +40,47 @@ pub struct PluginSync {
     client: Client,
     cache: Arc<ResourceCache>,
     modules: Arc<ResourceCache>,
-    /// The spec that was tried last, by name: a change of status alone loads nothing.
-    tried: HashMap<String, Value>,
+    revisions: Revisions,
+    events: EventRecorder,
+    /// The name under which this server counts in roll-outs.
+    server: String,
+    /// What was tried last, by name: a change of the status alone loads nothing, unless it is one of the roll-out.
+    tried: HashMap<String, Tried>,
+    /// Plugins about which something is still to be written: somebody else had written meanwhile.
+    unwritten: BTreeSet<String>,
+}
+
+/// What was tried of a Plugin.
+#[derive(PartialEq)]
+struct Tried {
+    spec: Value,
+    plan: Option<Plan>,
 }
 
 impl PluginSync {
     /// Loads the first-party plugins, so that the server can decide before it has read anything.
     pub async fn load_first_party(manager: &PluginManager) {
-        manager.apply_all(&first_party::plugins()).await;
+        let first = first_party::plugins().into_iter().map(|plugin| (plugin, Ok(Plan::Direct)));
+        manager.apply_all(&first.collect::<Vec<_>>()).await;
     }
 
     /// Creates the first-party Plugin objects that are missing, so that they can be seen and swapped like any other.
-    pub fn new(server: &Arc<ApiServer>, manager: Arc<PluginManager>, client: Client) -> anyhow::Result<Self> {
+    pub fn new(
+        server: &Arc<ApiServer>,
+        manager: Arc<PluginManager>,
+        client: Client,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<Self> {
         let registry = server.registry.load();
-        let cache_of = |plural: &str| {
-            let definition = registry.preferred_resource("plugins.portcullis.dev", plural);
+        let cache_of = |group: &str, plural: &str| {
+            let definition = registry.preferred_resource(group, plural);
             definition
                 .map(|definition| cache_of(server, definition))
                 .with_context(|| format!("{plural} are not served"))
         };
-        let (cache, modules) = (cache_of("plugins")?, cache_of("modules")?);
+        let own = "plugins.portcullis.dev";
+        let (cache, modules) = (cache_of(own, "plugins")?, cache_of(own, "modules")?);
+        let revisions = Revisions::new(cache_of("apps", "controllerrevisions")?, client.clone());
         let weak = Arc::downgrade(server);
         manager.fetch_with(Box::new(move |digest| {
             let server = weak.upgrade();
@@ -55,8 +90,12 @@ impl PluginSync {
             })
         }));
         let first = first_party::plugins();
-        let tried = first.iter().map(|plugin| (object::name(plugin).to_owned(), plugin["spec"].clone())).collect();
-        Ok(Self { manager, client, cache, modules, tried })
+        let direct = |plugin: &Value| Tried { spec: plugin["spec"].clone(), plan: Some(Plan::Direct) };
+        let tried = first.iter().map(|plugin| (object::name(plugin).to_owned(), direct(plugin))).collect();
+        let id = server_id(&server.config.data_dir).context("this server has no name to count under")?;
+        manager.count_as(&id);
+        let events = EventRecorder::new(client.clone(), "portcullis-plugins", &id, shutdown.clone());
+        Ok(Self { manager, client, cache, modules, revisions, events, server: id, tried, unwritten: BTreeSet::new() })
     }
 
     /// Loads the Plugins that are stored. A server calls this before it takes its first request, so that none is
@@ -69,11 +108,31 @@ impl PluginSync {
         let stored: Vec<Value> = snapshot.objects.values().map(|plugin| Value::clone(&plugin.value())).collect();
         let stored: Vec<Value> =
             stored.into_iter().filter(|plugin| object::deletion_timestamp(plugin).is_none()).collect();
-        self.manager.apply_all(&stored).await;
-        for plugin in stored {
-            self.tried.insert(object::name(&plugin).to_owned(), plugin["spec"].clone());
+        self.revisions.filled().await?;
+        let planned: Vec<(Value, Result<Plan, ApplyError>)> = stored
+            .into_iter()
+            .map(|plugin| {
+                let planned = self.plan(&plugin, false);
+                if planned.as_ref().is_ok_and(|planned| planned.begins.is_some() || planned.forget) {
+                    self.unwritten.insert(object::name(&plugin).to_owned());
+                }
+                (plugin, planned.map(|planned| planned.plan))
+            })
+            .collect();
+        self.manager.apply_all(&planned).await;
+        for (plugin, plan) in planned {
+            let tried = Tried { spec: plugin["spec"].clone(), plan: plan.ok() };
+            self.tried.insert(object::name(&plugin).to_owned(), tried);
         }
         Ok(())
+    }
+
+    /// What a Plugin stands for now. `known` is whether what serves here counts as the version before, where its status
+    /// names none: at the start it is only what the binary carries.
+    fn plan(&self, plugin: &Value, known: bool) -> Result<Planned, ApplyError> {
+        let spec = PluginSpec::from_object(plugin)?;
+        let serving = self.manager.serving(object::name(plugin)).filter(|_| known);
+        Ok(plan(plugin, &spec, serving.as_ref(), |name| self.revisions.find(name), &object::now_rfc3339())?)
     }
 
     /// Runs until shutdown.
@@ -100,6 +159,8 @@ impl PluginSync {
             return;
         };
         let mut tick = tokio::time::interval(STATS_INTERVAL);
+        let mut rollouts = tokio::time::interval(ROLLOUT_INTERVAL);
+        let manager = Arc::clone(&self.manager);
         loop {
             tokio::select! {
                 item = modules.next() => match item {
@@ -123,39 +184,71 @@ impl PluginSync {
                     self.retry(self.manager.to_retry(None)).await;
                     self.report_all().await;
                 }
+                _ = rollouts.tick() => self.move_on().await,
+                () = manager.candidate_stopped() => self.move_on().await,
             }
         }
     }
 
     /// Tries plugins again that failed for a reason that may have passed: a module or a file that was not there.
-    async fn retry(&self, names: Vec<String>) {
-        let snapshot = self.cache.peek();
+    async fn retry(&mut self, names: Vec<String>) {
         for name in names {
-            let found = snapshot.objects.values().find(|plugin| *plugin.name == *name).map(|plugin| plugin.value());
-            let Some(plugin) = found else { continue };
-            if let Err(error) = self.manager.apply(&plugin).await {
-                tracing::debug!(plugin = name, %error, "a Plugin still does not load");
-            }
-            self.report(&plugin).await;
+            let Some(plugin) = self.find(&name) else { continue };
+            self.load(&plugin).await;
         }
     }
 
+    /// The Plugin as it is stored now, if it is.
+    fn find(&self, name: &str) -> Option<Arc<Value>> {
+        let snapshot = self.cache.peek();
+        snapshot.objects.values().find(|plugin| *plugin.name == *name).map(|plugin| plugin.value())
+    }
+
     async fn changed(&mut self, plugin: &Value) {
-        let name = object::name(plugin).to_owned();
         if object::deletion_timestamp(plugin).is_some() {
             return;
         }
         let spec = plugin.get("spec").cloned().unwrap_or_default();
-        let known = self.tried.get(&name) == Some(&spec);
+        let tried = self.tried.get(object::name(plugin));
         let observed = plugin.pointer("/status/observedGeneration").and_then(Value::as_i64);
-        if known && observed == Some(object::generation(plugin)) {
-            return;
+        if tried.is_some_and(|tried| tried.spec == spec) && observed == Some(object::generation(plugin)) {
+            // Another server may have moved a roll-out on; most Plugins never had one.
+            if RolloutStatus::of(plugin).is_none() {
+                return;
+            }
+            let plan = self.plan(plugin, true).ok().map(|planned| planned.plan);
+            if tried.is_some_and(|tried| tried.plan == plan) {
+                return;
+            }
         }
-        if !known {
-            self.tried.insert(name.clone(), spec);
+        self.load(plugin).await;
+    }
+
+    /// Loads what a Plugin stands for, and writes what came of it.
+    async fn load(&mut self, plugin: &Value) {
+        let name = object::name(plugin).to_owned();
+        let spec = plugin.get("spec").cloned().unwrap_or_default();
+        let planned = self.plan(plugin, true);
+        let plan = planned.as_ref().ok().map(|planned| planned.plan.clone());
+        self.tried.insert(name.clone(), Tried { spec, plan });
+        let mut stored = Vec::new();
+        let applied = match &planned {
+            Ok(planned) => {
+                stored = self.keep_versions(plugin, &planned.plan).await;
+                self.manager.apply(plugin, &planned.plan).await
+            }
+            Err(error) => {
+                self.manager.fail(plugin, error).await;
+                Ok(())
+            }
+        };
+        if let Some(why) = planned.as_ref().err().or(applied.as_ref().err()) {
+            tracing::warn!(plugin = name, error = %why, "a Plugin did not take effect; what served before goes on");
         }
-        if let Err(error) = self.manager.apply(plugin).await {
-            tracing::warn!(plugin = name, %error, "a Plugin did not take effect; what served before goes on");
+        if let Ok(planned) = planned
+            && !self.write_rollout(plugin, &planned, applied.is_ok(), &stored).await
+        {
+            self.unwritten.insert(name);
         }
         self.report(plugin).await;
     }
@@ -166,8 +259,9 @@ impl PluginSync {
         let first = first_party::plugins().into_iter().find(|plugin| object::name(plugin) == name);
         match first {
             Some(plugin) => {
-                self.tried.insert(name.to_owned(), plugin["spec"].clone());
-                if let Err(error) = self.manager.apply(&plugin).await {
+                let tried = Tried { spec: plugin["spec"].clone(), plan: Some(Plan::Direct) };
+                self.tried.insert(name.to_owned(), tried);
+                if let Err(error) = self.manager.apply(&plugin, &Plan::Direct).await {
                     tracing::error!(plugin = name, %error, "an embedded component does not load");
                 }
                 if let Err(error) = self.client.create(&PLUGINS, "", &plugin).await
@@ -186,34 +280,19 @@ impl PluginSync {
             self.report(&plugin.value()).await;
         }
     }
+}
 
-    /// Writes a plugin's status if it differs from the one there.
-    async fn report(&self, plugin: &Value) {
-        let name = object::name(plugin);
-        let Some(mut status) = self.manager.status(name) else { return };
-        status["observedGeneration"] = json!(object::generation(plugin));
-        let before = plugin.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
-        for condition in status["conditions"].as_array_mut().into_iter().flatten() {
-            condition["observedGeneration"] = json!(object::generation(plugin));
-            let same =
-                before.iter().find(|old| old["type"] == condition["type"] && old["status"] == condition["status"]);
-            condition["lastTransitionTime"] = match same {
-                Some(old) => old["lastTransitionTime"].clone(),
-                None => json!(object::now_rfc3339()),
-            };
-        }
-        if plugin.get("status") == Some(&status) {
-            return;
-        }
-        // The whole status is replaced: a merge would keep reasons of errors that are over.
-        let patch = json!([{"op": "add", "path": "/status", "value": status}]);
-        let written = self.client.patch(&PLUGINS, "", name, "status", PatchType::Json, &patch).await;
-        if let Err(error) = written
-            && !error.is_not_found()
-        {
-            tracing::warn!(plugin = name, %error, "a Plugin's status could not be written");
-        }
+/// The name under which this server counts in roll-outs: made once for its data directory, so that it is the same after a
+/// restart.
+fn server_id(data_dir: &Path) -> std::io::Result<String> {
+    let path = data_dir.join("plugins").join("server-id");
+    if let Ok(known) = std::fs::read_to_string(&path) {
+        return Ok(known.trim().to_owned());
     }
+    let id = format!("server-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
+    std::fs::create_dir_all(data_dir.join("plugins"))?;
+    std::fs::write(&path, &id)?;
+    Ok(id)
 }
 
 /// Everything that is in a cache, and every change after it.

@@ -17,6 +17,7 @@ use portcullis_client::serve::Metrics;
 use portcullis_controllers::{ControllersConfig, SigningCa};
 use portcullis_plugins::first_party;
 use portcullis_plugins::manager::{ManagerConfig, PluginManager};
+use portcullis_plugins::rollout::plan::Plan;
 use portcullis_policy::{DetachedHost, Runtime, RuntimeConfig, Stage};
 use portcullis_scheduler::{PolicyProvider, SchedulerConfig};
 use tokio_util::sync::CancellationToken;
@@ -98,6 +99,7 @@ pub async fn scheduler(flags: SchedulerFlags, shutdown: CancellationToken) -> an
     let own: Vec<_> = first_party::plugins()
         .into_iter()
         .filter(|plugin| plugin["spec"]["stage"] == Stage::Scheduler.as_str())
+        .map(|plugin| (plugin, Ok(Plan::Direct)))
         .collect();
     manager.apply_all(&own).await;
     let metrics = Arc::new(Metrics::default());

@@ -113,6 +113,11 @@ impl Record {
         }
     }
 
+    /// Whether facts of that level are recorded.
+    pub fn wants(&self, level: Level) -> bool {
+        self.state.lock().wanted.level >= level
+    }
+
     /// Whether the request's object is wanted.
     pub fn wants_request(&self) -> bool {
         self.state.lock().wanted.level >= Level::Request && self.info.is_resource_request

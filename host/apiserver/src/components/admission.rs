@@ -1,36 +1,26 @@
 //! Steps 4, 6 and 7 by components.
+//!
+//! [`answer`] makes one form of what components of the three stages say. [`turn`] asks a plugin, and where a candidate
+//! runs beside it that one too. [`effect`] is what an answer does to the request, by the plugin's mode.
+
+mod answer;
+mod effect;
+mod turn;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use portcullis_machinery::status::{Cause, FieldErrorType, StatusDetails};
-use portcullis_machinery::{Status, Value, patch};
+use portcullis_machinery::{Status, Value};
 use portcullis_plugins::manager::PluginManager;
 use portcullis_plugins::matching::{RequestKind, Subject};
-use portcullis_plugins::table::LivePlugin;
-use portcullis_policy::{
-    AdmissionDocument, AuditAnnotation, CallError, Denial, Document, FieldErrorType as WitErrorType, Findings,
-    PatchOperation, PatchOperationKind, Stage,
-};
+use portcullis_policy::{AdmissionDocument, Document, Stage};
 use serde_json::json;
 
-use super::{failed, user_info};
+use self::effect::{Effect, apply};
+use self::turn::{Question, Turn};
+use super::user_info;
 use crate::admission::{Admission, AdmissionAttributes, GroupVersionName};
 use crate::context::Context;
-
-/// The longest text of one Warning header, in bytes.
-const MAX_WARNING: usize = 4 << 10;
-/// The audit annotation that names the plugin that refused, and its module.
-const DENIED_BY: &str = "plugins.portcullis.dev/denied-by";
-/// The audit annotation that names a plugin that failed and was passed over by its failure policy.
-const FAILED_OPEN: &str = "plugins.portcullis.dev/failed-open";
-
-/// What becomes of the request when a component failed; see [`failed`].
-fn failed_in(cx: &Context, plugin: &LivePlugin, error: &CallError) -> Result<(), Status> {
-    failed(plugin, error)?;
-    cx.annotate(FAILED_OPEN, &format!("{}: {error}", plugin.name));
-    Ok(())
-}
 
 /// The admission plugins.
 pub struct ComponentAdmission {
@@ -43,8 +33,8 @@ impl ComponentAdmission {
         Self { plugins }
     }
 
-    /// The plugins of a stage whose rules and selectors match.
-    fn matching(&self, stage: Stage, attributes: &AdmissionAttributes, object: &Value) -> Vec<Arc<LivePlugin>> {
+    /// The plugins of a stage whose rules and selectors match, in their order.
+    fn matching(&self, stage: Stage, cx: &Context, attributes: &AdmissionAttributes, object: &Value) -> Vec<Turn> {
         let kind = RequestKind {
             operation: attributes.operation.as_str(),
             group: &attributes.resource.group,
@@ -60,7 +50,8 @@ impl ComponentAdmission {
         };
         let table = self.plugins.stage(stage);
         let candidates = table.for_kind(&kind);
-        candidates.iter().filter(|plugin| plugin.matcher.matches_subject(&subject)).cloned().collect()
+        let turn = |plugin| Turn::of(plugin, &kind, &subject, &attributes.name, &cx.request_id);
+        candidates.iter().filter_map(turn).collect()
     }
 }
 
@@ -115,136 +106,11 @@ fn document_of(cx: &Context, attributes: &AdmissionAttributes, object: &Arc<Valu
     made
 }
 
-/// Passes on what a policy says beside its verdict.
-fn tell(cx: &Context, plugin: &LivePlugin, warnings: &[String], annotations: &[AuditAnnotation]) {
-    for annotation in annotations {
-        cx.annotate(&format!("{}/{}", plugin.name, annotation.key), &annotation.value);
-    }
-    for text in warnings {
-        let end = (0..=text.len().min(MAX_WARNING)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        cx.warn(&text[..end]);
-    }
-}
-
-/// The `Status` of a refusal, which the audit log hears of too.
-fn denied(cx: &Context, plugin: &LivePlugin, attributes: &AdmissionAttributes, denial: &Denial) -> Status {
-    cx.annotate(DENIED_BY, &format!("{}@{}", plugin.name, plugin.policy.digest()));
-    let GroupVersionName { group, name: resource, .. } = &attributes.resource;
-    let why = if plugin.embedded {
-        denial.message.clone()
-    } else {
-        format!("plugin {:?} denied the request: {}", plugin.name, denial.message)
-    };
-    let mut status = Status::forbidden(group, resource, &attributes.name, &why);
-    if (400..500).contains(&denial.code) && denial.code != 403 {
-        status.code = denial.code;
-        status.reason = reason_of(denial.code).to_owned();
-        status.message = why;
-    }
-    if !denial.reason.is_empty() {
-        status.reason.clone_from(&denial.reason);
-    }
-    if !denial.causes.is_empty() {
-        let causes = denial.causes.iter().map(|cause| Cause {
-            reason: cause.reason.clone(),
-            message: cause.message.clone(),
-            field: cause.field.clone(),
-        });
-        status.details.get_or_insert_with(StatusDetails::default).causes = causes.collect();
-    }
-    status
-}
-
-/// The reason that goes with a code where the component gives none (API reference, `StatusReason`).
-fn reason_of(code: u16) -> &'static str {
-    match code {
-        400 => "BadRequest",
-        401 => "Unauthorized",
-        404 => "NotFound",
-        405 => "MethodNotAllowed",
-        409 => "Conflict",
-        410 => "Gone",
-        413 => "RequestEntityTooLarge",
-        422 => "Invalid",
-        429 => "TooManyRequests",
-        _ => "Forbidden",
-    }
-}
-
-/// A guest's operations as one JSON patch. Values that are no JSON make the answer unusable.
-fn json_patch(operations: &[PatchOperation]) -> Result<Vec<u8>, String> {
-    let mut list = Vec::with_capacity(operations.len());
-    for operation in operations {
-        let op = match operation.op {
-            PatchOperationKind::Add => "add",
-            PatchOperationKind::Replace => "replace",
-            PatchOperationKind::Remove => "remove",
-            PatchOperationKind::Test => "test",
-        };
-        let mut entry = json!({"op": op, "path": operation.path});
-        if operation.op != PatchOperationKind::Remove {
-            entry["value"] = serde_json::from_str(&operation.value)
-                .map_err(|error| format!("the value for {} is not JSON: {error}", operation.path))?;
-        }
-        list.push(entry);
-    }
-    serde_json::to_vec(&list).map_err(|error| error.to_string())
-}
-
-fn causes(findings: &Findings) -> Vec<Cause> {
-    let error_type = |error_type: WitErrorType| match error_type {
-        WitErrorType::Required => FieldErrorType::Required,
-        WitErrorType::Invalid => FieldErrorType::Invalid,
-        WitErrorType::NotSupported => FieldErrorType::NotSupported,
-        WitErrorType::Duplicate => FieldErrorType::Duplicate,
-        WitErrorType::Forbidden => FieldErrorType::Forbidden,
-        WitErrorType::NotFound => FieldErrorType::NotFound,
-        WitErrorType::TooLong => FieldErrorType::TooLong,
-        WitErrorType::TooMany => FieldErrorType::TooMany,
-        WitErrorType::TypeInvalid => FieldErrorType::TypeInvalid,
-    };
-    let cause = |error: &portcullis_policy::FieldError| {
-        Cause::field(error_type(error.error_type), error.field.clone(), &error.value, &error.detail)
-    };
-    findings.errors.iter().map(cause).collect()
-}
-
-/// Asks one mutator; gives the object as it wants it, if that is another.
-fn ask_mutator(
-    cx: &Context,
-    attributes: &AdmissionAttributes,
-    plugin: &LivePlugin,
-    document: &Arc<dyn Document>,
-    object: &Value,
-) -> Result<Option<Value>, Status> {
-    let mutation = match plugin.policy.call_mutator(document) {
-        Ok(mutation) => mutation,
-        Err(error) => return failed_in(cx, plugin, &error).map(|()| None),
-    };
-    tell(cx, plugin, &mutation.warnings, &mutation.audit_annotations);
-    if let Some(denial) = &mutation.denied {
-        return Err(denied(cx, plugin, attributes, denial));
-    }
-    if mutation.patch.is_empty() {
-        return Ok(None);
-    }
-    // All or nothing: a patch that does not apply leaves the object as it was.
-    let patched = json_patch(&mutation.patch)
-        .and_then(|operations| patch::json_patch(object, &operations).map_err(|status| status.message));
-    match patched {
-        Ok(patched) => Ok(Some(patched)),
-        Err(why) => {
-            let unusable = plugin.policy.unusable(format!("its patch does not apply: {why}"));
-            failed_in(cx, plugin, &unusable).map(|()| None)
-        }
-    }
-}
-
 #[async_trait]
 impl Admission for ComponentAdmission {
     async fn mutate(&self, cx: &Context, attributes: &AdmissionAttributes, object: &mut Value) -> Result<(), Status> {
-        let plugins = self.matching(Stage::Mutator, attributes, object);
-        if plugins.is_empty() {
+        let turns = self.matching(Stage::Mutator, cx, attributes, object);
+        if turns.is_empty() {
             return Ok(());
         }
         let request = request(cx, attributes);
@@ -253,9 +119,10 @@ impl Admission for ComponentAdmission {
             Arc::new(document(attributes, Some(Arc::clone(shared)), Arc::clone(&request)))
         };
         let mut document = fresh(&shared);
-        for plugin in plugins {
-            if let Some(patched) = ask_mutator(cx, attributes, &plugin, &document, &shared)? {
-                shared = Arc::new(patched);
+        for turn in turns {
+            let decided = turn.ask(cx, &Question { stage: Stage::Mutator, document: &document, object: &shared });
+            if let Effect::Changed(changed) = apply(cx, attributes, decided)? {
+                shared = Arc::new(changed);
                 document = fresh(&shared);
             }
         }
@@ -271,22 +138,16 @@ impl Admission for ComponentAdmission {
         attributes: &AdmissionAttributes,
         object: &Arc<Value>,
     ) -> Result<(), Status> {
-        let plugins = self.matching(Stage::ObjectValidator, attributes, object);
-        if plugins.is_empty() {
+        let turns = self.matching(Stage::ObjectValidator, cx, attributes, object);
+        if turns.is_empty() {
             return Ok(());
         }
         let document = document_of(cx, attributes, object);
         let mut all = Vec::new();
-        for plugin in plugins {
-            match plugin.policy.call_object_validator(&document) {
-                Ok(findings) => {
-                    tell(cx, &plugin, &findings.warnings, &[]);
-                    if !findings.errors.is_empty() {
-                        cx.annotate(DENIED_BY, &format!("{}@{}", plugin.name, plugin.policy.digest()));
-                    }
-                    all.extend(causes(&findings));
-                }
-                Err(error) => failed_in(cx, &plugin, &error)?,
+        for turn in turns {
+            let decided = turn.ask(cx, &Question { stage: Stage::ObjectValidator, document: &document, object });
+            if let Effect::Invalid(causes) = apply(cx, attributes, decided)? {
+                all.extend(causes);
             }
         }
         if all.is_empty() {
@@ -307,21 +168,14 @@ impl Admission for ComponentAdmission {
         attributes: &AdmissionAttributes,
         object: &Arc<Value>,
     ) -> Result<(), Status> {
-        let plugins = self.matching(Stage::Validator, attributes, object);
-        if plugins.is_empty() {
+        let turns = self.matching(Stage::Validator, cx, attributes, object);
+        if turns.is_empty() {
             return Ok(());
         }
         let document = document_of(cx, attributes, object);
-        for plugin in plugins {
-            match plugin.policy.call_validator(&document) {
-                Ok(verdict) => {
-                    tell(cx, &plugin, &verdict.warnings, &verdict.audit_annotations);
-                    if let Some(denial) = &verdict.denied {
-                        return Err(denied(cx, &plugin, attributes, denial));
-                    }
-                }
-                Err(error) => failed_in(cx, &plugin, &error)?,
-            }
+        for turn in turns {
+            let decided = turn.ask(cx, &Question { stage: Stage::Validator, document: &document, object });
+            apply(cx, attributes, decided)?;
         }
         Ok(())
     }

@@ -44,6 +44,7 @@ pub fn scope(
         request_id: uuid::Uuid::new_v4().to_string(),
         warnings: parking_lot::Mutex::default(),
         audit: None,
+        explain: None,
     };
     let mut headers = HeaderMap::new();
     headers.insert(header::USER_AGENT, HeaderValue::from_static("kube-apiserver"));

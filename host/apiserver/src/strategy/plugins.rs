@@ -3,6 +3,7 @@
 use portcullis_machinery::status::{Cause, FieldErrorType};
 use portcullis_machinery::{Status, Value, object};
 use portcullis_plugins::matching::Matcher;
+use portcullis_plugins::mode::Mode;
 use portcullis_plugins::spec::{GROUP, PluginSpec, SpecError};
 use portcullis_policy::{Digest, Stage};
 
@@ -20,11 +21,16 @@ pub fn check(plugin: &Value) -> Result<(), Status> {
         causes.push(invalid("metadata.name", &Value::from(name), detail));
     }
     let stages: Vec<&str> = Stage::ALL.into_iter().map(Stage::as_str).collect();
-    for (field, path, allowed) in [
-        ("spec.stage", ["spec", "stage"], stages.as_slice()),
-        ("spec.failurePolicy", ["spec", "failurePolicy"], &["Fail", "Ignore"]),
-    ] {
-        if let Some(found) = object::str_at(plugin, &path).filter(|found| !allowed.contains(found)) {
+    let modes = Mode::ALL.map(Mode::as_str);
+    let enumerated: [(&str, &[&str], &[&str]); 5] = [
+        ("spec.stage", &["spec", "stage"], stages.as_slice()),
+        ("spec.failurePolicy", &["spec", "failurePolicy"], &["Fail", "Ignore"]),
+        ("spec.mode", &["spec", "mode"], &modes),
+        ("spec.logLevel", &["spec", "logLevel"], &["Debug", "Info", "Warn", "Error", "Off"]),
+        ("spec.rollout.type", &["spec", "rollout", "type"], &["Immediate", "Canary"]),
+    ];
+    for (field, path, allowed) in enumerated {
+        if let Some(found) = object::str_at(plugin, path).filter(|found| !allowed.contains(found)) {
             let list: Vec<String> = allowed.iter().map(|value| format!("{value:?}")).collect();
             let detail = format!("supported values: {}", list.join(", "));
             causes.push(Cause::field(FieldErrorType::NotSupported, field, &Value::from(found).to_string(), &detail));
@@ -115,6 +121,55 @@ mod tests {
             "a",
             with("limits", json!({"callsPerInstance": 0})),
             "spec.limits.callsPerInstance: Invalid value: 0: must be",
+        );
+        let mode =
+            "spec.mode: Unsupported value: \"x\": supported values: \"Enforce\", \"Warn\", \"Audit\", \"Shadow\"";
+        check("a", with("mode", json!("x")), mode);
+        check(
+            "a",
+            with("logLevel", json!("x")),
+            "spec.logLevel: Unsupported value: \"x\": supported values: \"Debug\"",
+        );
+        check("a", with("rollout", json!({"type": "x"})), "spec.rollout.type: Unsupported value: \"x\"");
+        check("a", with("mode", json!("Audit")), "");
+        for stage in ["authenticator", "authorizer", "scheduler", "converter"] {
+            let mut spec = with("mode", json!("Audit"));
+            spec["stage"] = json!(stage);
+            check("a", spec, "spec.mode: Invalid value: \"Audit\": plugins of the stage");
+        }
+        let canary = |canary: Value| {
+            let digest = format!("sha256:{}", "0".repeat(64));
+            let mut spec = with("rollout", json!({"type": "Canary", "canary": canary}));
+            spec["source"] = json!({"digest": digest});
+            spec
+        };
+        check("a", canary(json!({"percent": 5})), "");
+        check("a", canary(json!({"namespaces": ["x"], "promoteAfter": {"seconds": 5}, "maxDisagreements": 0})), "");
+        check("a", canary(json!(null)), "spec.rollout.canary: Invalid value: null: must be given");
+        check("a", canary(json!({})), "spec.rollout.canary: Invalid value: {}: exactly one of percent and namespaces");
+        check(
+            "a",
+            canary(json!({"percent": 0})),
+            "spec.rollout.canary.percent: Invalid value: 0: must be from 1 to 100",
+        );
+        check("a", canary(json!({"percent": 101})), "spec.rollout.canary.percent: Invalid value: 101");
+        check("a", canary(json!({"percent": 5, "namespaces": ["x"]})), "exactly one of percent and namespaces");
+        check("a", canary(json!({"percent": 5, "maxTraps": -1})), "spec.rollout.canary.maxTraps: Invalid value: -1");
+        check(
+            "a",
+            canary(json!({"percent": 5, "promoteAfter": {"calls": -1}})),
+            "promoteAfter.calls: Invalid value: -1",
+        );
+        let mut shadow = canary(json!({"percent": 5}));
+        shadow["mode"] = json!("Shadow");
+        check("a", shadow, "spec.rollout.type: Invalid value: \"Canary\": a plugin in the mode Shadow");
+        let mut authorizer = canary(json!({"percent": 5}));
+        authorizer["stage"] = json!("authorizer");
+        check("a", authorizer, "spec.rollout.type: Invalid value: \"Canary\": plugins of the stage authorizer");
+        check(
+            "a",
+            with("rollout", json!({"type": "Canary", "canary": {"percent": 5}})),
+            "the content of a file may change",
         );
         let near = json!({"objectSelector": {"matchExpressions": [{"key": "a", "operator": "Near"}]}});
         check("a", with("match", near), "spec.match.objectSelector: Invalid value");

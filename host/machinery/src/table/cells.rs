@@ -325,6 +325,7 @@ fn cell(kind: &str, column: &str, o: &Value, now: Timestamp) -> Value {
         ("Plugin", "Stage") => spec("stage").into(),
         ("Plugin", "Ready") => condition(o, "Ready").unwrap_or("Unknown").into(),
         ("Plugin", "Loaded") => condition(o, "Loaded").unwrap_or("Unknown").into(),
+        ("Plugin", "Mode") => or(text(o, &["spec", "mode"]), "Enforce").into(),
         ("Plugin", "Order") => number(o, &["spec", "order"]).into(),
         ("Plugin", "Calls") => number(o, &["status", "calls"]).into(),
         ("Plugin", "Errors") => number(o, &["status", "errors"]).into(),

@@ -89,7 +89,7 @@ const SPECS: &[(&str, &str, &str)] = &[
     ("networking.k8s.io", "ServiceCIDR", "Name,CIDRs,Age"),
     ("networking.k8s.io", "IPAddress", "Name,ParentRef"),
     ("apiregistration.k8s.io", "APIService", "Name,Service,Available,Age"),
-    ("plugins.portcullis.dev", "Plugin", "Name,Stage,Ready,Loaded,Order:i,Calls:i,Errors:i,P99,Age,Digest*"),
+    ("plugins.portcullis.dev", "Plugin", "Name,Stage,Ready,Loaded,Mode,Order:i,Calls:i,Errors:i,P99,Age,Digest*"),
     ("plugins.portcullis.dev", "Module", "Name,Stage,Size,Age,Imports*"),
 ];
 

@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use portcullis_policy::{
-    Document, JsonDocument, LoadError, LogLevel, ModuleSource, PluginSpec, Policy, PolicyHost, ReadError, Runtime,
-    RuntimeConfig, Stage, VerifyError,
+    Document, JsonDocument, LoadError, LogLevel, LogLine, ModuleSource, PluginSpec, Policy, PolicyHost, ReadError,
+    Runtime, RuntimeConfig, Stage, VerifyError,
 };
 use serde_json::{Value, json};
 use std::{
@@ -185,8 +185,8 @@ impl PolicyHost for Recorder {
         Err(VerifyError::UnknownKeySet(key_set.to_owned()))
     }
 
-    fn log(&self, _: &str, level: LogLevel, message: &str) {
-        self.lines.lock().unwrap().push((level, message.to_owned()));
+    fn log(&self, line: &LogLine<'_>) {
+        self.lines.lock().unwrap().push((line.level, line.message.to_owned()));
     }
 }
 

@@ -9,6 +9,7 @@ use portcullis_client::resource::{MODULES, PLUGINS};
 use portcullis_client::{Client, Informer, InformerEvent, Object, ObjectExt};
 use portcullis_plugins::first_party;
 use portcullis_plugins::manager::PluginManager;
+use portcullis_plugins::rollout::plan::Plan;
 use portcullis_policy::Stage;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -85,7 +86,7 @@ impl PluginFollower {
 /// Tries again what did not load for a reason that may have passed: its module was not there yet.
 async fn retry(manager: &PluginManager, followed: &HashMap<String, Object>) {
     for plugin in manager.to_retry(None).iter().filter_map(|name| followed.get(name)) {
-        if let Err(error) = manager.apply(plugin).await {
+        if let Err(error) = manager.apply(plugin, &Plan::Direct).await {
             tracing::debug!(plugin = plugin.name(), %error, "a Plugin still does not load");
         }
     }
@@ -98,7 +99,7 @@ async fn apply(manager: &PluginManager, followed: &mut HashMap<String, Object>, 
             if known.is_some_and(|known| known.get("spec") == plugin.get("spec")) {
                 return;
             }
-            if let Err(error) = manager.apply(&plugin).await {
+            if let Err(error) = manager.apply(&plugin, &Plan::Direct).await {
                 tracing::warn!(plugin = plugin.name(), %error, "a Plugin did not take effect; what served before goes on");
             }
         }
@@ -108,7 +109,7 @@ async fn apply(manager: &PluginManager, followed: &mut HashMap<String, Object>, 
             }
             match first_party::plugins().into_iter().find(|plugin| plugin.name() == name) {
                 Some(own) => {
-                    if let Err(error) = manager.apply(&own).await {
+                    if let Err(error) = manager.apply(&own, &Plan::Direct).await {
                         tracing::error!(plugin = name, %error, "an embedded component does not load");
                     }
                 }
