@@ -21,9 +21,10 @@ use portcullis_storage::cache::CachedObject;
 use crate::handlers::Scope;
 use crate::respond;
 
-/// From this size on a list is sent in pieces, and about so large these are.
+/// From this size on a list is sent in pieces, and about so large these are: small enough to stay in the processor's cache
+/// on their way through encryption, and to be memory that the allocator has at hand.
 const WHOLE: usize = 1 << 20;
-const PIECE: usize = 256 << 10;
+const PIECE: usize = 64 << 10;
 
 /// Puts a list together.
 struct Pieces {
