@@ -30,7 +30,7 @@ use crate::store_cli::StoreCommand;
 /// Requests allocate and free many small pieces: trees of JSON, headers, patches. The C library's allocator took a fifth
 /// of a write's CPU.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// A Kubernetes-compatible control plane in which every decision is a WebAssembly component.
 #[derive(Parser)]

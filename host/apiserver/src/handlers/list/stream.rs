@@ -24,7 +24,7 @@ use crate::respond;
 /// From this size on a list is sent in pieces, and about so large these are: small enough to stay in the processor's cache
 /// on their way through encryption, and to be memory that the allocator has at hand.
 const WHOLE: usize = 1 << 20;
-const PIECE: usize = 64 << 10;
+const PIECE: usize = 128 << 10;
 
 /// Puts a list together.
 struct Pieces {
@@ -34,13 +34,16 @@ struct Pieces {
     bare: bool,
     next: usize,
     ended: bool,
+    /// What the pieces are cut from. Once a client has taken one, its memory becomes the next one's, while it is still in
+    /// the processor's cache.
+    buffer: BytesMut,
 }
 
 impl Pieces {
     fn new(scope: &Scope, objects: Vec<Arc<CachedObject>>, metadata: &Value) -> Self {
         let (kind, version) = (&scope.definition.list_kind, scope.definition.api_version());
         let head = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{version}\",\"metadata\":{metadata},\"items\":[");
-        Self { objects, head, bare: scope.definition.builtin, next: 0, ended: false }
+        Self { objects, head, bare: scope.definition.builtin, next: 0, ended: false, buffer: BytesMut::new() }
     }
 
     /// About how long the whole list is; not less than it is.
@@ -54,27 +57,28 @@ impl Pieces {
             return None;
         }
         // The last object may go beyond the size.
-        let mut out = BytesMut::with_capacity(size + size / 8);
+        self.buffer.reserve(size + size / 8);
+        let out = &mut self.buffer;
         if self.next == 0 {
             out.put_slice(self.head.as_bytes());
         }
         while let Some(object) = self.objects.get(self.next) {
             if out.len() >= size {
-                return Some(out.freeze());
+                return Some(out.split().freeze());
             }
             if self.next > 0 {
                 out.put_u8(b',');
             }
             if self.bare {
-                object.wire.write_item(&mut out);
+                object.wire.write_item(out);
             } else {
-                object.wire.write(&mut out);
+                object.wire.write(out);
             }
             self.next += 1;
         }
         out.put_slice(b"]}");
         self.ended = true;
-        Some(out.freeze())
+        Some(out.split().freeze())
     }
 }
 
