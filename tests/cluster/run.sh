@@ -256,8 +256,16 @@ say "a class of attributes goes once nobody has it"
 kubectl create -f - >/dev/null <<'YAML'
 {kind: VolumeAttributesClass, apiVersion: storage.k8s.io/v1, metadata: {name: gold}, driverName: csi.example.org, parameters: {a: b}}
 YAML
-claim has-class 1Gi local
-kubectl patch pvc has-class --type merge -p '{"spec":{"volumeAttributesClassName":"gold"}}' >/dev/null
+kubectl create -f - >/dev/null <<'YAML'
+kind: PersistentVolumeClaim
+apiVersion: v1
+metadata: {name: has-class}
+spec:
+  accessModes: [ReadWriteOnce]
+  storageClassName: local
+  volumeAttributesClassName: gold
+  resources: {requests: {storage: 1Gi}}
+YAML
 kubectl delete volumeattributesclass gold --wait=false >/dev/null
 is "the class that is used" "volumeattributesclass.storage.k8s.io/gold" "$(kubectl get volumeattributesclass gold -o name)"
 kubectl delete pvc has-class --wait=false >/dev/null
