@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use portcullis_machinery::{Status, Value};
 
 use crate::context::{Context, UserInfo};
+use crate::replay::Recorder;
 
 /// What a request does to the object (`admission.k8s.io` Operation).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +107,11 @@ pub trait Admission: Send + Sync {
         attributes: &AdmissionAttributes,
         object: &Arc<Value>,
     ) -> Result<(), Status>;
+
+    /// What keeps recent requests, if anything does.
+    fn recorder(&self) -> Option<&Recorder> {
+        None
+    }
 
     /// Lets validators refuse.
     async fn validate(&self, cx: &Context, attributes: &AdmissionAttributes, object: &Arc<Value>)
