@@ -18,6 +18,7 @@ use portcullis_machinery::{Status, Value};
 use portcullis_policy::AdmissionDocument;
 
 use crate::context::{Context, UserInfo};
+use crate::replay::Recorder;
 
 /// What a request does to the object (`admission.k8s.io` Operation).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +131,11 @@ pub trait Admission: Send + Sync {
         attributes: &AdmissionAttributes,
         object: &Arc<Value>,
     ) -> Result<(), Status>;
+
+    /// What keeps recent requests, if anything does.
+    fn recorder(&self) -> Option<&Recorder> {
+        None
+    }
 
     /// Lets validators refuse.
     async fn validate(&self, cx: &Context, attributes: &AdmissionAttributes, object: &Arc<Value>)

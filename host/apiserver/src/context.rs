@@ -69,6 +69,20 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
+    /// What an explanation says of the request itself, for when the request is over.
+    pub(crate) fn for_explanation(&self, user: &UserInfo) -> Self {
+        Self {
+            tenant: self.tenant.clone(),
+            in_process: self.in_process,
+            user: user.clone(),
+            info: self.info.clone(),
+            request_id: self.request_id.clone(),
+            warnings: Mutex::default(),
+            audit: None,
+            explain: None,
+        }
+    }
+
     /// Adds a fact for the audit log; the first value of a key stays.
     pub fn annotate(&self, key: &str, value: &str) {
         if let Some(record) = &self.audit {

@@ -28,6 +28,7 @@ pub mod ownership;
 mod peers;
 pub mod pki;
 pub mod policies;
+pub mod replay;
 pub mod request_info;
 pub mod respond;
 pub mod reviews;

@@ -26,6 +26,7 @@ use crate::context::{Context, RequestContext, UserInfo};
 use crate::customresources::conversion::Converters;
 use crate::documents::Discovery;
 use crate::documents::openapi::OpenApi;
+use crate::explain::Step;
 use crate::flow::{FlowControl, is_long_running};
 use crate::handlers::scope::cache_of;
 use crate::health::Health;
@@ -40,7 +41,7 @@ use crate::strategy::allocate::Reservations;
 use crate::tokens::TokenIssuer;
 use crate::warnings;
 use crate::webhooks::Webhooks;
-use crate::{bootstrap, dispatch, handlers, health, peers, request_info, respond};
+use crate::{bootstrap, dispatch, explain, handlers, health, peers, replay, request_info, respond};
 
 static AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
@@ -300,11 +301,16 @@ impl ApiServer {
 
     /// Asks authorization, and tells the audit log what it said.
     fn require(&self, user: &UserInfo, cx: &RequestContext) -> Result<(), Status> {
+        let start = cx.explain.as_ref().map(|explanation| (explanation, Instant::now()));
         let decision = self.authorizer.authorize(user, &cx.info);
         let allowed = matches!(decision, Decision::Allow(_));
         let (Decision::Allow(reason) | Decision::Deny(reason) | Decision::NoOpinion(reason)) = decision;
         if let Some(record) = &cx.audit {
             record.authorized(user, allowed, &reason);
+        }
+        if let Some((explanation, start)) = start {
+            let step = Step::of_host("authorizer", "authorization", (!allowed).then_some(&reason), start.elapsed());
+            explanation.add(Step { reason: reason.clone(), ..step });
         }
         if allowed { Ok(()) } else { Err(forbidden(user, &cx.info, &reason)) }
     }
@@ -326,7 +332,7 @@ impl ApiServer {
     async fn steps(
         self: &Arc<Self>,
         mut request: Request<Body>,
-        cx: RequestContext,
+        mut cx: RequestContext,
         connection: ConnectionInfo,
         output: &Output,
     ) -> Response<Body> {
@@ -356,6 +362,13 @@ impl ApiServer {
         if let Some(record) = &cx.audit {
             record.authenticated(&requestor);
         }
+        let pairs = request_info::query_pairs(request.uri().query().unwrap_or_default());
+        if explain::is_wanted(&pairs) {
+            if let Err(status) = explain::check(&self.authorizer, &requestor, &cx.info, &pairs) {
+                return respond::status(output, &status);
+            }
+            cx.explain = Some(Arc::default());
+        }
         let user = match authn::impersonation::act_as(&self.authorizer, request.headers_mut(), requestor, &cx.info) {
             Ok(user) => user,
             Err(status) => return respond::status(output, &status),
@@ -368,7 +381,12 @@ impl ApiServer {
                 return response;
             }
         };
+        let started = Instant::now();
+        let explained = cx.explain.clone().map(|explanation| (explanation, cx.for_explanation(&user)));
         let mut response = self.admitted(request, cx, user, output).await;
+        if let Some((explanation, cx)) = explained {
+            response = explain::answer(&cx, &explanation, response, started.elapsed()).await;
+        }
         drop(entry.place.take());
         entry.say(response.headers_mut());
         response
@@ -395,6 +413,7 @@ impl ApiServer {
         let own = health::respond(self, &cx, request.method(), request.headers(), query).await;
         let mut response = match own {
             Some(response) => response,
+            None if cx.info.path == replay::PATH => replay::respond(self, request.method(), query, output),
             // The parts of a path are counted from its one leading slash.
             None if cx.info.path.starts_with("//") => respond::page_not_found(),
             None => dispatch::dispatch(self, &cx, request).await,

@@ -75,6 +75,8 @@ pub struct ServerConfig {
     pub max_request_body_bytes: usize,
     /// The largest module that may be pushed, in bytes. Default 64 MiB.
     pub max_module_bytes: usize,
+    /// `--plugin-replay-bytes`: how many bytes of recent admission requests are kept. Default 0, which keeps none.
+    pub plugin_replay_bytes: usize,
     /// `--enable-admission-plugins=NodeRestriction`: kubelets may only write what is theirs. Default off, as in the reference.
     pub node_restriction: bool,
     /// `--runtime-config`: `group/version=true|false`, `api/beta=true`, as given.
@@ -135,6 +137,7 @@ impl Default for ServerConfig {
             http2_max_streams: 1000,
             max_request_body_bytes: 3 * 1024 * 1024,
             max_module_bytes: 64 * 1024 * 1024,
+            plugin_replay_bytes: 0,
             node_restriction: false,
             runtime_config: Vec::new(),
             default_not_ready_toleration_seconds: 300,

@@ -1,6 +1,7 @@
 //! What people who write policies type after `portcullis plugin`, and what they see.
 
 mod cluster_flags;
+mod live;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -82,6 +83,9 @@ pub enum Command {
         #[command(flatten)]
         cluster: ClusterFlags,
     },
+    /// What is about policies in service
+    #[command(flatten)]
+    Live(live::LiveCommand),
     /// Say what a component is: its world, its imports, the grants it needs, and what it reads
     Inspect {
         /// The component
@@ -126,6 +130,7 @@ pub async fn run(command: Command) -> Result<(), KitError> {
             println!("{} serves {digest}", project.name());
             Ok(())
         }
+        Command::Live(command) => live::run(command).await,
         Command::Inspect { file, config } => {
             let wrong = |error: serde_saphyr::Error| KitError::Project(format!("--config: {error}"));
             let config: Option<Value> = config.map(|text| serde_saphyr::from_str(&text)).transpose().map_err(wrong)?;

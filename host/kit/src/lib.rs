@@ -25,11 +25,15 @@ mod component;
 pub mod embedded;
 pub mod error;
 pub mod expect;
+pub mod explain;
+pub mod history;
 pub mod inspect;
 pub mod language;
 pub mod project;
+pub mod replay;
 pub mod runner;
 pub mod scaffold;
+pub mod served;
 mod tools;
 
 pub use error::KitError;

@@ -245,6 +245,7 @@ impl Prepared {
     ) -> anyhow::Result<ControlPlane> {
         let Self { tenant, config, pki, tokens, host, manager } = self;
         let hub = Arc::new(CacheHub::start(Arc::clone(&store), HubOptions::default()).await?);
+        let kept = config.plugin_replay_bytes;
         let server = ApiServer::new(Parts {
             tenant,
             registry: Arc::new(Registry::builtin(&served_versions(&config.runtime_config)?)),
@@ -253,7 +254,7 @@ impl Prepared {
             store,
             hub,
             authenticators: Arc::new(ComponentAuthenticators::new(Arc::clone(&manager))),
-            admission: Arc::new(ComponentAdmission::new(Arc::clone(&manager))),
+            admission: Arc::new(ComponentAdmission::new(Arc::clone(&manager)).recording(kept)),
             pki,
             tokens,
         });

@@ -117,6 +117,9 @@ pub struct ServerFlags {
     /// Further control planes to serve, each with objects, users, roles and plugins of its own, at /tenants/<name>
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub tenants: Vec<String>,
+    /// How many bytes of recent admission requests are kept in memory for `plugin replay`; 0 for none
+    #[arg(long, default_value_t = 0)]
+    pub plugin_replay_bytes: usize,
     #[command(flatten)]
     pub audit: AuditFlags,
 }
@@ -211,6 +214,7 @@ impl ServerFlags {
             min_request_timeout: Duration::from_secs(self.min_request_timeout),
             http2_max_streams: self.http2_max_streams_per_connection,
             shutdown_delay: self.shutdown_delay_duration,
+            plugin_replay_bytes: self.plugin_replay_bytes,
             shared_store: self.store.engine.store == Engine::Etcd,
             ..ServerConfig::default()
         })

@@ -21,16 +21,30 @@ use self::turn::{Question, Turn};
 use super::user_info;
 use crate::admission::{Admission, AdmissionAttributes, GroupVersionName};
 use crate::context::Context;
+use crate::replay::Recorder;
 
 /// The admission plugins.
 pub struct ComponentAdmission {
     plugins: Arc<PluginManager>,
+    recorder: Option<Recorder>,
 }
 
 impl ComponentAdmission {
     /// The mutators and validators that `plugins` has in service at the time of each request.
     pub fn new(plugins: Arc<PluginManager>) -> Self {
-        Self { plugins }
+        Self { plugins, recorder: None }
+    }
+
+    /// The same, keeping so many bytes of recent requests; nothing is kept if that is none.
+    pub fn recording(self, bytes: usize) -> Self {
+        Self { recorder: Recorder::new(bytes), ..self }
+    }
+
+    /// Keeps a request, if requests are kept.
+    fn record(&self, step: &str, cx: &Context, attributes: &AdmissionAttributes, object: &Value) {
+        if let Some(recorder) = &self.recorder {
+            recorder.record(step, attributes, object, &request(cx, attributes));
+        }
     }
 
     /// The plugins of a stage whose rules and selectors match, in their order.
@@ -108,7 +122,12 @@ fn document_of(cx: &Context, attributes: &AdmissionAttributes, object: &Arc<Valu
 
 #[async_trait]
 impl Admission for ComponentAdmission {
+    fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.as_ref()
+    }
+
     async fn mutate(&self, cx: &Context, attributes: &AdmissionAttributes, object: &mut Value) -> Result<(), Status> {
+        self.record("mutate", cx, attributes, object);
         let turns = self.matching(Stage::Mutator, cx, attributes, object);
         if turns.is_empty() {
             return Ok(());
@@ -168,6 +187,7 @@ impl Admission for ComponentAdmission {
         attributes: &AdmissionAttributes,
         object: &Arc<Value>,
     ) -> Result<(), Status> {
+        self.record("validate", cx, attributes, object);
         let turns = self.matching(Stage::Validator, cx, attributes, object);
         if turns.is_empty() {
             return Ok(());

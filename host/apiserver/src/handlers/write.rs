@@ -17,7 +17,7 @@ use crate::admission::reinvocation::Reinvocation;
 use crate::admission::{AdmissionAttributes, Operation, classes, limits, nodes, quota, signing};
 use crate::context::RequestInfo;
 use crate::customresources::conversion;
-use crate::{expressions, policies, strategy, webhooks};
+use crate::{explain, expressions, policies, strategy, webhooks};
 
 const ATTEMPTS_TO_NAME: usize = 8;
 
@@ -70,7 +70,7 @@ pub async fn validate(scope: &Scope, attributes: &AdmissionAttributes, object: &
     classes::check(scope, attributes, object)?;
     admit(scope, attributes, object).await?;
     // Last, so that what is refused is not charged.
-    quota::charge(scope, attributes, object).await
+    explain::host(&scope.cx, "validator", "quotas", quota::charge(scope, attributes, object)).await
 }
 
 /// Step 6: whether the object is well formed.
@@ -93,9 +93,11 @@ pub async fn validate_object(
 /// # Errors
 /// Whatever a validator answers.
 pub async fn admit(scope: &Scope, attributes: &AdmissionAttributes, object: &Arc<Value>) -> Result<(), Status> {
-    policies::check(&scope.server, &scope.cx, attributes, object).await?;
-    scope.server.admission.validate(&scope.cx, attributes, object).await?;
-    webhooks::validate(scope, attributes, object).await
+    let cx = &scope.cx;
+    let policies = policies::check(&scope.server, cx, attributes, object);
+    explain::host(cx, "validator", "ValidatingAdmissionPolicies", policies).await?;
+    scope.server.admission.validate(cx, attributes, object).await?;
+    explain::host(cx, "validator", "validating webhooks", webhooks::validate(scope, attributes, object)).await
 }
 
 /// Step 4, and the normal form afterwards.
@@ -125,8 +127,9 @@ async fn mutate_once(
     }
     scope.server.admission.mutate(&scope.cx, attributes, object).await?;
     normalise(scope, object);
-    policies::mutate(scope, attributes, object, rounds).await?;
-    webhooks::mutate(scope, attributes, object, rounds).await
+    let policies = policies::mutate(scope, attributes, object, rounds);
+    explain::host(&scope.cx, "mutator", "MutatingAdmissionPolicies", policies).await?;
+    explain::host(&scope.cx, "mutator", "mutating webhooks", webhooks::mutate(scope, attributes, object, rounds)).await
 }
 
 /// Brings the object into its type's form and fills in defaults.
