@@ -66,7 +66,16 @@ pub async fn recorded(client: &Client, stage: Stage, since: Duration) -> Result<
         let mut take = |member: &str| value["document"].get_mut(member).map(Value::take);
         let (object, old_object) = (take("object").map(Arc::new), take("oldObject").map(Arc::new));
         let (namespace_object, request) = (take("namespaceObject").map(Arc::new), Arc::new(take("request")?));
-        Some(Subject { when, document: AdmissionDocument { object, old_object, namespace_object, request } })
+        Some(Subject {
+            when,
+            document: AdmissionDocument {
+                object,
+                old_object,
+                namespace_object,
+                request,
+                ..AdmissionDocument::default()
+            },
+        })
     };
     Ok(lines.lines().filter_map(subject).collect())
 }
@@ -142,7 +151,13 @@ fn written(
     });
     let object = Arc::new(item);
     let old_object = (operation == "UPDATE").then(|| Arc::clone(&object));
-    let document = AdmissionDocument { object: Some(object), old_object, namespace_object, request: Arc::new(request) };
+    let document = AdmissionDocument {
+        object: Some(object),
+        old_object,
+        namespace_object,
+        request: Arc::new(request),
+        ..AdmissionDocument::default()
+    };
     Subject { when: "stored".to_owned(), document }
 }
 
