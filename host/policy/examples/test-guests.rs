@@ -95,8 +95,8 @@ fn main() {
     let talk = guest(Stage::Validator)
         .imports(r#"(import "portcullis:policy/log@0.1.0" "write" (func $log (param i32 i32 i32)))"#)
         .call(
-            "(call $log (i32.const 0) (i32.const 4096) (i32.const 5)) (call $log (i32.const 1) (i32.const 4105) (i32.const 4))
-             (call $log (i32.const 3) (i32.const 4113) (i32.const 5))",
+            "(call $log (i32.const 0) (i32.const 4096) (i32.const 5)) (call $log (i32.const 1) (i32.const 4102) (i32.const 5))
+             (call $log (i32.const 3) (i32.const 4109) (i32.const 5))",
         )
         .text(4096, b"fine! so so. wrong");
     write("validator-talk", &talk.component());
