@@ -109,7 +109,7 @@ mod tests {
         let lines = lines(&explanation);
         assert_eq!(lines[0], "create pods default/web as jo");
         assert!(lines[2].starts_with("authorizer       authorization") && lines[2].ends_with("3.0 us"), "{lines:?}");
-        assert!(lines[3].contains("sha256:aaaaaaaaaaaa Warn") && lines[3].contains("denied [canary]"), "{lines:?}");
+        assert!(lines[3].contains("sha256:aaaaaaaaaaaa  Warn") && lines[3].contains("denied [canary]"), "{lines:?}");
         assert_eq!(lines[4].trim(), "no team");
         assert_eq!(lines[5], "answer 403 after 900.0 us: denied");
     }
