@@ -63,3 +63,7 @@ says 'successfully rolled out' kubectl rollout status daemonset agent --timeout=
 says '^2 ' kubectl rollout history daemonset agent
 soon 2 .status.readyReplicas replicationcontroller old
 soon 1 .status.disruptionsAllowed poddisruptionbudget old
+# Volumes are in no namespace, and the next version of kubectl brings its own.
+kubectl delete statefulset db --wait=true >out
+kubectl delete persistentvolumeclaims --all --wait=true >out
+kubectl delete persistentvolumes disk-0 disk-1 disk-2 --wait=true >out
