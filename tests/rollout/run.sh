@@ -9,7 +9,7 @@ ROOT=$(cd "$HERE/../.." && pwd)
 (cd "$ROOT" && cargo run --quiet --release --locked -p portcullis-policy --example test-guests -- target/test-guests)
 
 tests=("$@")
-[ ${#tests[@]} -gt 0 ] || tests=(modes canary servers observe replay)
+[ ${#tests[@]} -gt 0 ] || tests=(modes canary history servers observe replay)
 for test in "${tests[@]}"; do
     echo "=== rollout: $test"
     bash "$HERE/$test.sh"

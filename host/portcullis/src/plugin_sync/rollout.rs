@@ -27,19 +27,17 @@ impl PluginSync {
         }
         let serving = self.manager.serving(name);
         // What a new cluster has is known to the binary; it is stored once there is something else.
-        let as_delivered = |spec: &Value| {
-            let mut all = first_party::plugins().into_iter().filter(|first| object::name(first) == name);
-            all.any(|first| first["spec"]["source"] == spec["source"] && spec.get("config").is_none())
-        };
+        let known = |spec: &Value| is_delivered(name, spec);
+        if versions.is_empty() && known(own) && serving.as_ref().is_none_or(|serving| known(&serving.spec)) {
+            return Vec::new();
+        }
         if versions.is_empty()
             && let Some(serving) = &serving
             && serving.revision != revision::name(name, own)
         {
             versions.push(&serving.spec);
         }
-        if !(versions.is_empty() && as_delivered(own)) {
-            versions.push(own);
-        }
+        versions.push(own);
         let names: Vec<String> = versions.iter().map(|spec| revision::name(name, spec)).collect();
         let in_use: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut stored = Vec::new();
@@ -147,6 +145,21 @@ impl PluginSync {
     }
 }
 
+/// Whether a spec is that of the first-party plugin of this name as the binary carries it, whatever defaults were filled in.
+fn is_delivered(name: &str, spec: &Value) -> bool {
+    let first = first_party::plugins().into_iter().find(|first| object::name(first) == name);
+    first.is_some_and(|first| {
+        let delivered = revision::content(&first["spec"]);
+        let mut spec = revision::content(spec);
+        for (member, default) in [("failurePolicy", json!("Fail")), ("order", json!(0))] {
+            if delivered.get(member).is_none() && spec.get(member) == Some(&default) {
+                spec.as_object_mut().map(|members| members.remove(member));
+            }
+        }
+        spec == delivered
+    })
+}
+
 /// A roll-out as a merge patch that leaves nothing of the one before it.
 fn replaced(plugin: &Value, state: &RolloutStatus) -> Json {
     let mut patch = json!(state);
@@ -161,4 +174,37 @@ fn replaced(plugin: &Value, state: &RolloutStatus) -> Json {
         patch["servers"][server] = Json::Null;
     }
     patch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_binary_carries_is_known_again() {
+        let first = first_party::plugins();
+        let Some(first) = first.iter().find(|first| object::name(first) == "pod-security") else {
+            panic!("there is no pod-security");
+        };
+        let check = |key: &str, value: Json, expected: bool| {
+            let mut spec = first["spec"].clone();
+            spec[key] = value.clone();
+            assert_eq!(is_delivered("pod-security", &spec), expected, "{key}: {value}");
+        };
+        check("failurePolicy", json!("Fail"), true);
+        check("failurePolicy", json!("Ignore"), false);
+        check("order", json!(0), true);
+        check("source", json!({"digest": "x"}), false);
+        check("match", json!({}), false);
+        assert!(!is_delivered("other", &first["spec"]));
+    }
+
+    #[test]
+    fn nothing_of_the_rollout_before_is_left() {
+        let before = json!({"endTime": "x", "servers": {"a": {}, "b": {}}});
+        let begins = RolloutStatus::begin("new", "old", 3, "now");
+        let patch = replaced(&json!({"status": {"rollout": before}}), &begins);
+        assert_eq!((&patch["endTime"], &patch["servers"]), (&Json::Null, &json!({"a": null, "b": null})));
+        assert_eq!((&patch["phase"], &patch["candidate"]), (&json!("Progressing"), &json!("new")));
+    }
 }
