@@ -29,7 +29,7 @@ use self::error::Failure;
 use crate::rollout::plan::{Plan, Version};
 use crate::rollout::revision;
 use crate::rollout::share::Share;
-use crate::rollout::state::{Counts, RolloutStatus};
+use crate::rollout::state::{Counts, Phase, RolloutStatus};
 use crate::rollout::trial::{Bounds, LiveCounts, Trial, TrialKind};
 use crate::spec::PluginSpec;
 use crate::table::{LivePlugin, StageTable, Tables};
@@ -302,7 +302,9 @@ impl PluginManager {
 
     /// What this server had counted of a candidate before it was restarted.
     fn written_counts(&self, object: &Value, revision: &str) -> Counts {
-        let state = RolloutStatus::of(object).filter(|state| state.candidate == revision);
+        // One that was taken back and is tried again begins anew.
+        let goes_on = |state: &RolloutStatus| state.candidate == revision && state.phase == Phase::Progressing;
+        let state = RolloutStatus::of(object).filter(goes_on);
         let own = state.zip(self.server.get()).and_then(|(state, server)| state.servers.get(server).copied());
         own.unwrap_or_default()
     }

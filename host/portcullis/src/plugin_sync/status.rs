@@ -15,6 +15,10 @@ impl PluginSync {
     /// Writes a plugin's status if it differs from the one there.
     pub(super) async fn report(&self, plugin: &Value) {
         let name = object::name(plugin);
+        // A change that is yet to be tried is not one that was seen.
+        if self.tried.get(name).is_none_or(|tried| Some(&tried.spec) != plugin.get("spec")) {
+            return;
+        }
         let Some(mut status) = self.manager.status(name) else { return };
         status["observedGeneration"] = json!(object::generation(plugin));
         if let (Some(state), Some(conditions)) = (RolloutStatus::of(plugin), status["conditions"].as_array_mut()) {
