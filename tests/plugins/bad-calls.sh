@@ -63,6 +63,6 @@ for n in 1 2 3; do expect_error 'failed: the policy trapped' create "s$n"; done
 counted() { kubectl get plugin bad -o 'jsonpath={.status.calls} {.status.errors} {.status.errorsByReason.Trap}' | grep_for '^3 3 3$'; }
 export -f counted
 retry 15 counted
-kubectl get plugins bad | grep_for 'validator *True *True *0 *3 *3 *[0-9]*µs' || fail "$(kubectl get plugins bad)"
+kubectl get plugins bad | grep_for 'validator *True *True *Enforce *0 *3 *3 *[0-9]*µs' || fail "$(kubectl get plugins bad)"
 stop_server
 echo "bad-calls: ok"
