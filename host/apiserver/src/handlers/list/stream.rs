@@ -21,9 +21,9 @@ use portcullis_storage::cache::CachedObject;
 use crate::handlers::Scope;
 use crate::respond;
 
-/// From this size on a list is sent in pieces, and about so large these are: small enough to stay in the processor's cache
-/// on their way through encryption, and to be memory that the allocator has at hand.
+/// From this size on a list is sent in pieces.
 const WHOLE: usize = 1 << 20;
+/// About how large a piece is: small enough to stay in the processor's cache on its way through encryption.
 const PIECE: usize = 128 << 10;
 
 /// Puts a list together.
